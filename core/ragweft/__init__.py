@@ -1,0 +1,55 @@
+"""ragweft: contextual chunking and hybrid retrieval over one index on disk.
+
+Names are resolved on first use, so that importing the package loads no heavy module.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ragweft.errors import RagweftError
+    from ragweft.index import Index
+    from ragweft.recipe import Recipe
+    from ragweft.types import (
+        Chunk,
+        Citation,
+        Document,
+        Hit,
+        Origin,
+        Results,
+        Span,
+        SyncReport,
+        Trace,
+        Usage,
+    )
+
+__all__ = [
+    "Chunk",
+    "Citation",
+    "Document",
+    "Hit",
+    "Index",
+    "Origin",
+    "RagweftError",
+    "Recipe",
+    "Results",
+    "Span",
+    "SyncReport",
+    "Trace",
+    "Usage",
+]
+__version__ = "0.1.0"
+
+_HOME = {"Index": "ragweft.index", "Recipe": "ragweft.recipe", "RagweftError": "ragweft.errors"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'ragweft' has no attribute {name!r}")
+    return getattr(import_module(_HOME.get(name, "ragweft.types")), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

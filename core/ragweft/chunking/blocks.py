@@ -1,0 +1,126 @@
+"""The tree a document is cut along."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from ragweft.chunking.separators import PROSE, Ladder, lines
+
+_LONGEST_TITLE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A stretch of a document that belongs together.
+
+    It reaches to where the next one begins, the last to where its parent ends: no text can fall between blocks.
+    """
+
+    start: int
+    ladder: Ladder = PROSE
+    """How it is divided where it has no parts."""
+    title: str | None = None
+    """For a section or a definition: what it adds to the heading path of everything inside."""
+    keep: bool = False
+    """It says nothing without what follows (a heading, a signature): no cut right after it."""
+    parts: Callable[[], Sequence[Block]] | None = None
+    """The blocks inside, the first of which begins where this one does; asked for only if it is too large."""
+
+
+BlockReader: TypeAlias = Callable[[str], Sequence[Block]]
+"""Divides the text of one format into blocks, the first of which begins at 0."""
+
+
+class Tile(NamedTuple):
+    """A block with its range."""
+
+    block: Block
+    start: int
+    end: int
+
+
+def tiles(blocks: Sequence[Block], start: int, end: int) -> Iterator[Tile]:
+    """*blocks* laid side by side so that they cover the range from *start* to *end*."""
+    for number, block in enumerate(blocks, 1):
+        stop = min(end, blocks[number].start) if number < len(blocks) else end
+        if stop > start:
+            yield Tile(block, start, stop)
+            start = stop
+
+
+def line_starts(text: str) -> array[int]:
+    """Where each line begins, and at last the length of the text."""
+    starts = array("q", (0,))
+    starts.extend(lines(text, 0, len(text)))
+    starts.append(len(text))
+    return starts
+
+
+def shorten(title: str) -> str:
+    """*title* on one line of at most 100 characters."""
+    title = " ".join(title.split())
+    return title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1].rstrip() + "…"
+
+
+class Heading(NamedTuple):
+    """A block that opens a section: everything up to the next heading of the same or a higher rank."""
+
+    level: int
+    block: Block
+    title: str
+
+
+@dataclass(slots=True)
+class _Open:
+    level: int
+    start: int
+    title: str
+    parts: list[Block]
+
+
+def nest(flat: Sequence[Block | Heading]) -> list[Block]:
+    """Put the blocks that follow a heading into a section, and sections into those of higher rank."""
+    root: list[Block] = []
+    open_sections: list[_Open] = []
+
+    def close() -> None:
+        section = open_sections.pop()
+        parts = section.parts
+        add(Block(start=section.start, title=section.title, parts=lambda: parts))
+
+    def add(block: Block) -> None:
+        (open_sections[-1].parts if open_sections else root).append(block)
+
+    for item in flat:
+        if isinstance(item, Block):
+            add(item)
+            continue
+        while open_sections and open_sections[-1].level >= item.level:
+            close()
+        open_sections.append(_Open(item.level, item.block.start, item.title, [item.block]))
+    while open_sections:
+        close()
+    return root
+
+
+_CODE_SPAN = re.compile(r"(`+)(.+?)\1(?!`)")
+
+
+def without_markup(title: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    """*title* as it is read: code spans unwrapped and left alone, *rules* applied to everything else."""
+    pieces, at = [], 0
+    for found in _CODE_SPAN.finditer(title):
+        pieces += [_apply(title[at : found.start()], rules), found[2].strip()]
+        at = found.end()
+    pieces.append(_apply(title[at:], rules))
+    return shorten("".join(pieces))
+
+
+def _apply(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, replacement in rules:
+        text = pattern.sub(replacement, text)
+    return text

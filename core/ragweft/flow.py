@@ -1,0 +1,125 @@
+"""Write a pipeline once; drive it from sync or async code.
+
+A *flow* is a generator that yields batches of independent steps and is sent back their results. It never waits
+by itself, so one text of a pipeline serves `run` and `arun` alike. (The idea is httpx's auth flow; notes on the
+drivers' cost: 5-15 µs for a flow of two steps.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar, cast
+
+__all__ = ["Failed", "Flow", "Step", "arun", "one", "run"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What a tolerant step left behind instead of a result."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Generic[T]):
+    """One call out of the pipeline: a blocking form and, where native, an async one."""
+
+    call: Callable[[], T]
+    acall: Callable[[], Awaitable[T]] | None = None
+    tolerant: bool = False
+    """True: an error or an overrun becomes a `Failed` result instead of ending the flow."""
+    seconds: float | None = None
+    """Deadline. A blocking call that overruns is no longer waited for, but cannot be stopped."""
+
+
+Flow: TypeAlias = Generator[Sequence[Step[Any]], Sequence[Any], T]
+
+
+def one(step: Step[T]) -> Flow[T]:
+    """Wait for a single step."""
+    (value,) = yield (step,)
+    return cast(T, value)
+
+
+def run(flow: Flow[T], threads: concurrent.futures.Executor) -> T:
+    """Drive *flow* in the calling thread; all but the last step of a batch run in *threads*."""
+    with closing(flow):
+        advance = partial(next, flow)
+        while True:
+            try:
+                steps = advance()
+            except StopIteration as stop:
+                return cast(T, stop.value)
+            try:
+                results = _call_all(steps, threads)
+            except Exception as error:  # noqa: BLE001  # handed to the flow, which raises it again
+                advance = partial(flow.throw, error)
+            else:
+                advance = partial(flow.send, results)
+
+
+async def arun(flow: Flow[T], threads: concurrent.futures.Executor) -> T:
+    """Drive *flow* on the running loop; steps without a native coroutine go to *threads*."""
+    with closing(flow):
+        advance = partial(next, flow)
+        while True:
+            try:
+                steps = advance()
+            except StopIteration as stop:
+                return cast(T, stop.value)
+            try:
+                results = await asyncio.gather(*(_await(step, threads) for step in steps))
+            except Exception as error:  # noqa: BLE001  # handed to the flow, which raises it again
+                advance = partial(flow.throw, error)
+            else:
+                advance = partial(flow.send, results)
+
+
+def _call_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Executor) -> Sequence[Any]:
+    # A step with a deadline needs a thread of its own to be left behind in; the last of the others does not.
+    own = next((i for i in reversed(range(len(steps))) if steps[i].seconds is None), None)
+    waiting = {
+        i: threads.submit(contextvars.copy_context().run, step.call) for i, step in enumerate(steps) if i != own
+    }
+    results: list[Any] = [None] * len(steps)
+    if own is not None:
+        results[own] = _tolerate(steps[own], steps[own].call)
+    for i, future in waiting.items():
+        results[i] = _tolerate(steps[i], partial(future.result, steps[i].seconds))
+    return results
+
+
+def _tolerate(step: Step[T], call: Callable[[], T]) -> T | Failed:
+    try:
+        return call()
+    except Exception as error:
+        if not step.tolerant:
+            raise
+        return Failed(_overrun(step, error))
+
+
+async def _await(step: Step[T], threads: concurrent.futures.Executor) -> T | Failed:
+    try:
+        async with asyncio.timeout(step.seconds):
+            if step.acall is not None:
+                return await step.acall()
+            context = contextvars.copy_context()
+            return await asyncio.get_running_loop().run_in_executor(threads, context.run, step.call)
+    except Exception as error:
+        if not step.tolerant:
+            raise
+        return Failed(_overrun(step, error))
+
+
+def _overrun(step: Step[Any], error: Exception) -> Exception:
+    if isinstance(error, TimeoutError) and step.seconds is not None and not str(error):
+        return TimeoutError(f"no answer within {step.seconds:g} s")
+    return error

@@ -1,0 +1,212 @@
+"""Documents to committed rows: chunk, contextualise, embed, commit.
+
+Each step is keyed by a digest of everything that went into it, so a crash or an edit redoes only what changed.
+Vectors are durable in vectors.db before the ledger refers to them.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragweft.errors import LoadError, ProviderError
+from ragweft.ledger.filters import clean_metadata
+from ragweft.ledger.writer import Prepared, digest_of
+from ragweft.protocols import TokenEmbedder
+from ragweft.types import Chunk, Document
+
+if TYPE_CHECKING:
+    from ragweft.ledger.vector_store import VectorStore
+    from ragweft.protocols import Chunker, Contextualizer, Embedder
+    from ragweft.types import Metadata, TokenIds, Vectors
+
+__all__ = ["Loaded", "Pipeline", "batched"]
+
+_BATCH_BYTES = 64 * 2**20
+_BATCH_SECONDS = 2.0
+_EMBED_BATCH = 1_024
+"""Texts embedded and stored at once: bounds what a crash can lose of paid work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A document on its way in, or pre-chunked input for one."""
+
+    document: Document
+    chunks: Sequence[Chunk] | None = None
+    """Given by the caller; None: to be cut."""
+    size: int | None = None
+    mtime_ns: int | None = None
+
+
+class Pipeline:
+    """Chunker, contextualiser and embedder of one index."""
+
+    def __init__(
+        self, *, chunker: Chunker, contextualizer: Contextualizer, embedder: Embedder, store: VectorStore
+    ) -> None:
+        self._chunker = chunker
+        self._contextualizer = contextualizer
+        self._embedder = embedder
+        self._store = store
+        self.fingerprint = f"{chunker.fingerprint} | {contextualizer.fingerprint}"
+        """How documents are cut and placed: a stored document with another fingerprint is cut anew."""
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.fingerprint} | {self._embedder.space})"
+
+    def digest(self, document: Document) -> bytes:
+        """Of everything a document is made of: equal digests need no work."""
+        metadata = json.dumps(document.metadata, sort_keys=True, ensure_ascii=False)
+        return digest_of(document.text, document.title or "", document.format, document.source or "", metadata)
+
+    def prepare(self, batch: Sequence[Loaded]) -> list[Prepared]:
+        """Cut, place and embed; on return every vector of the batch is durable.
+
+        Raises:
+            ProviderError: the embedder failed or answered with wrong counts or values.
+        """
+        prepared = [self._cut(loaded) for loaded in batch]
+        self._embed(prepared)
+        return prepared
+
+    def _cut(self, loaded: Loaded) -> Prepared:
+        document = loaded.document
+        if loaded.chunks is None:
+            bare = self._chunker.chunk(document)
+            placed = self._contextualizer.contextualize(document, bare)
+            if len(placed) != len(bare):
+                raise ProviderError(
+                    f"{document.id}: the contextualizer returned {len(placed)} of {len(bare)} chunks; "
+                    'fix it or set [context] kind = "none"',
+                    retryable=False,
+                )
+            chunks = _numbered(document, placed)
+        else:
+            chunks = list(loaded.chunks)
+        shared = (
+            document.metadata if document.source is None else {**document.metadata, "source": document.source}
+        )
+        chunks = [replace(chunk, metadata=_merged(shared, chunk.metadata)) for chunk in chunks]
+        tokens: list[bytes | None] = [None] * len(chunks)
+        if isinstance(self._embedder, TokenEmbedder):
+            tokens = [self._embedder.encode(c.indexed_text).ids.astype("<i4").tobytes() for c in chunks]
+        return Prepared(
+            document=document,
+            digest=self.digest(document),
+            pipeline=self.fingerprint if loaded.chunks is None else "given",
+            chunks=chunks,
+            inputs=[digest_of(chunk.indexed_text) for chunk in chunks],
+            tokens=tokens,
+            whole=loaded.chunks is None,
+            size=loaded.size,
+            mtime_ns=loaded.mtime_ns,
+        )
+
+    def _embed(self, prepared: Sequence[Prepared]) -> None:
+        wanted: dict[bytes, tuple[Chunk, bytes | None]] = {}
+        for item in prepared:
+            for chunk, digest, tokens in zip(item.chunks, item.inputs, item.tokens, strict=True):
+                wanted.setdefault(digest, (chunk, tokens))
+        known = self._store.known(list(wanted))
+        missing = [digest for digest in wanted if digest not in known]
+        for start in range(0, len(missing), _EMBED_BATCH):
+            digests = missing[start : start + _EMBED_BATCH]
+            self._store.put(digests, self._vectors([wanted[digest] for digest in digests]))
+
+    def _vectors(self, inputs: Sequence[tuple[Chunk, bytes | None]]) -> Vectors:
+        if isinstance(self._embedder, TokenEmbedder):
+            ids: list[TokenIds] = [np.frombuffer(tokens or b"", dtype="<i4") for _, tokens in inputs]
+            vectors = self._embedder.embed_tokens(ids)
+        else:
+            vectors = self._embedder.embed_documents([chunk.indexed_text for chunk, _ in inputs])
+        expected = (len(inputs), self._embedder.space.dims)
+        if vectors.shape != expected:
+            raise ProviderError(
+                f"{self._embedder.space.model}: {vectors.shape} vectors came back for {expected}; nothing was "
+                "stored, sync again or choose another model",
+                retryable=True,
+            )
+        if not np.isfinite(vectors).all():
+            raise ProviderError(
+                f"{self._embedder.space.model}: a vector holds NaN or infinity; nothing was stored, sync again",
+                retryable=True,
+            )
+        return vectors
+
+
+def batched(items: Iterable[Loaded]) -> Iterator[list[Loaded]]:
+    """Group documents into commits: whole documents, at most 64 MB of text or two seconds of reading each."""
+    batch: list[Loaded] = []
+    size, started = 0, time.monotonic()
+    for item in items:
+        batch.append(item)
+        size += len(item.document.text) if item.chunks is None else sum(len(c.text) for c in item.chunks)
+        if size >= _BATCH_BYTES or time.monotonic() - started >= _BATCH_SECONDS:
+            yield batch
+            batch, size, started = [], 0, time.monotonic()
+    if batch:
+        yield batch
+
+
+def checked_document(document: Document) -> Document:
+    """A document given by a program, with its metadata as it will be stored.
+
+    Raises:
+        LoadError: the id is empty, the text is not text, or the metadata cannot be stored.
+    """
+    owner = f"document {document.id!r}"
+    if not isinstance(document.id, str) or not document.id:
+        raise LoadError(f"{owner}: the id must be text and not empty")
+    _check_text(document.text, owner)
+    return replace(document, metadata=clean_metadata(document.metadata, owner=owner))
+
+
+def checked_chunk(chunk: Chunk) -> Chunk:
+    """A chunk given by a program, with its metadata as it will be stored.
+
+    Raises:
+        LoadError: an id is empty, a text is not text, or the metadata cannot be stored.
+    """
+    owner = f"chunk {chunk.id!r}"
+    if not chunk.id or not chunk.document_id:
+        raise LoadError(f"{owner}: id and document_id must not be empty")
+    _check_text(chunk.text, owner)
+    _check_text(chunk.context, owner)
+    return replace(chunk, metadata=clean_metadata(chunk.metadata, owner=owner))
+
+
+def _check_text(text: str, owner: str) -> None:
+    if not isinstance(text, str):
+        raise LoadError(f"{owner}: the text is a {type(text).__name__}; decode it to str first")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise LoadError(
+            f"{owner}: a lone surrogate at offset {error.start} cannot be stored; "
+            "clean the text with .encode('utf-8', 'replace').decode()"
+        ) from None
+
+
+def _merged(shared: Metadata, own: Metadata) -> Metadata:
+    return own if not shared else shared if own == shared else {**shared, **own}
+
+
+def _numbered(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Fill in the lines each chunk covers."""
+    breaks = [i for i, character in enumerate(document.text) if character == "\n"] if chunks else []
+    out = []
+    for chunk in chunks:
+        if chunk.span is None:
+            out.append(chunk)
+            continue
+        first = bisect.bisect_left(breaks, chunk.span.start) + 1
+        last = bisect.bisect_left(breaks, max(chunk.span.start, chunk.span.end - 1)) + 1
+        out.append(replace(chunk, lines=(first, last)))
+    return out

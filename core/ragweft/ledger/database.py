@@ -1,0 +1,218 @@
+"""One SQLite file: how it is opened, shared by processes, survived across forks, and kept small.
+
+WAL with `synchronous=FULL`: a commit is on disk when it returns, readers never wait for writers. Automatic
+checkpoints are off; the caller checkpoints under the index's commit lock (see `Database.checkpoint`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from ragweft.errors import IndexDamaged, IndexLocked, RagweftError
+
+__all__ = ["Database", "refuse_network_filesystem"]
+
+_BUSY_SECONDS = 60.0
+"""How long a statement waits for another process's lock; commits are serialised outside, so it rarely waits."""
+_CHECKPOINT_BYTES = 64 * 2**20
+_NETWORK = frozenset(
+    {
+        "nfs",
+        "nfs3",
+        "nfs4",
+        "cifs",
+        "smb",
+        "smb2",
+        "smb3",
+        "smbfs",
+        "afs",
+        "davfs",
+        "fuse.sshfs",
+        "fuse.davfs2",
+    }
+)
+
+# Engines inherited through fork. Closing an inherited SQLite handle in a child could checkpoint or unlink files
+# its parent still uses, so a child only forgets them: they are kept here, never closed.
+_inherited: list[Engine] = []
+
+
+class Database:
+    """A SQLite file with the tables of *tables*. Safe to use from several threads and after a fork."""
+
+    def __init__(self, path: Path, tables: MetaData, *, read_only: bool = False) -> None:
+        """Open *path*, creating file and tables unless *read_only*.
+
+        Raises:
+            IndexDamaged: the file is not a database or lacks its tables.
+            IndexLocked: it lies where it cannot be written or shared.
+        """
+        self._path = path
+        self._tables = tables
+        self._read_only = read_only
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._guard = threading.Lock()
+        self._pid = os.getpid()
+        self._engine = self._make_engine()
+        if not read_only:
+            try:
+                with self.write() as connection:
+                    tables.create_all(connection)
+            except RagweftError:
+                self._engine.dispose()
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read transaction: one consistent state of the file until it ends."""
+        with self._begin("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction: committed, durable, when the block ends; rolled back if it raises."""
+        if self._read_only:
+            raise IndexLocked(f"{self._path.parent}: the index is read-only; open it where it can be written")
+        with self._begin("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    def checkpoint(self, *, force: bool = False) -> None:
+        """Fold the log into the file when it has grown past 64 MB, or at once if *force*.
+
+        Call it under the commit lock. A reader that still needs the log makes it a shorter one, not an error.
+        """
+        log = self._path.with_name(self._path.name + "-wal")
+        size = log.stat().st_size if log.exists() else 0
+        if self._read_only or not size or (size < _CHECKPOINT_BYTES and not force):
+            return
+        with self._live_engine().connect() as connection:
+            # Waiting for readers would hold up every other writer: try once, the next caller tries again.
+            connection.exec_driver_sql("PRAGMA busy_timeout=100")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
+            connection.rollback()
+
+    def close(self) -> None:
+        """Close every connection; the last one anywhere folds the log into the file. Idempotent."""
+        with self._guard:
+            if self._pid == os.getpid():
+                self._engine.dispose()
+            if self._scratch is not None:
+                self._scratch.cleanup()
+                self._scratch = None
+
+    @contextmanager
+    def _begin(self, statement: str) -> Iterator[Connection]:
+        try:
+            with self._live_engine().connect() as connection:
+                connection.exec_driver_sql(statement)
+                try:
+                    yield connection
+                    connection.exec_driver_sql("COMMIT")
+                except BaseException:
+                    if connection.connection.in_transaction:  # a full disk may have rolled back already
+                        connection.exec_driver_sql("ROLLBACK")
+                    raise
+        except DBAPIError as error:
+            raise _explained(error, self._path) from error
+
+    def _live_engine(self) -> Engine:
+        if self._pid != os.getpid():
+            with self._guard:
+                if self._pid != os.getpid():
+                    _inherited.append(self._engine)
+                    self._engine = self._make_engine()
+                    self._pid = os.getpid()
+        return self._engine
+
+    def _make_engine(self) -> Engine:
+        # More connections than threads that search at once: a pool that runs dry would make them wait.
+        engine = create_engine(
+            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=8, max_overflow=64
+        )
+
+        # The driver must not open transactions of its own: `_begin` says when one starts and of what kind.
+        @event.listens_for(engine, "connect")
+        def _manual(connection: sqlite3.Connection, _record: object) -> None:
+            connection.isolation_level = None
+
+        return engine
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._read_only:
+            return self._connect_read_only()
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+            connection.execute("PRAGMA cache_size=-16000")
+            connection.execute("PRAGMA mmap_size=268435456")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_read_only(self) -> sqlite3.Connection:
+        path = self._path
+        log = path.with_name(path.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            # `immutable` would not look into the log, where the latest commits are: read a copy of both.
+            if self._scratch is None:
+                self._scratch = tempfile.TemporaryDirectory(prefix="ragweft-")
+                for file in (path, log):
+                    shutil.copyfile(file, Path(self._scratch.name) / file.name)
+            copy = Path(self._scratch.name) / path.name
+            return sqlite3.connect(copy, timeout=_BUSY_SECONDS, check_same_thread=False)
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
+
+
+def refuse_network_filesystem(folder: Path) -> None:
+    """SQLite's locks do not hold on network file systems: refuse to keep an index there.
+
+    Raises:
+        IndexLocked: *folder* is mounted from another machine (checked where /proc/mounts exists).
+    """
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return
+    folder = folder.resolve()
+    best, kind = 0, ""
+    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
+        fields = line.split(" ")
+        point = Path(fields[1].replace("\\040", " "))
+        if folder.is_relative_to(point) and len(point.parts) > best:
+            best, kind = len(point.parts), fields[2]
+    if kind in _NETWORK:
+        raise IndexLocked(f"{folder}: lies on a network file system ({kind}); keep the index on a local disk")
+
+
+def _explained(error: DBAPIError, path: Path) -> RagweftError:
+    reason: Any = error.orig
+    said = str(reason).lower()
+    if "full" in said:
+        return IndexLocked(f"{path.parent}: the disk is full; what was acknowledged is kept, free some space")
+    if "locked" in said or "busy" in said:
+        return IndexLocked(f"{path}: held by another process for over {_BUSY_SECONDS:.0f} s; try again")
+    if "readonly" in said or "read-only" in said or "unable to open" in said:
+        return IndexLocked(f"{path}: cannot be written or opened ({reason}); check its permissions")
+    return IndexDamaged(f"{path}: {reason}; restore it from a backup or sync into a new index")
+
+
+def quick_check(database: Database) -> str:
+    """SQLite's own verdict on the file: "ok", or the first fault found."""
+    with database.read() as connection:
+        return str(connection.execute(text("PRAGMA quick_check(1)")).scalar_one())

@@ -1,0 +1,275 @@
+"""Keeping the indexes level with the ledger: applying the journal, setting damage aside, rebuilding.
+
+Each follower lies in a folder of its own beside the ledger and knows by itself how far it has come. Whoever
+holds its file lock may apply; anybody may read. Everything here is idempotent: a process killed anywhere leaves
+a follower that the next one brings level.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ragweft.errors import IndexDamaged, IndexLocked
+
+if TYPE_CHECKING:
+    from ragweft.ledger.ledger import Ledger
+    from ragweft.types import Rows
+
+__all__ = ["Follower", "FollowerState", "Slot"]
+
+_log = logging.getLogger(__name__)
+_BATCH = 2_048
+"""Rows applied at once: a few MB of texts or vectors."""
+_LOCK_SECONDS = 300.0
+
+
+class Follower(Protocol):
+    """What a vector index and a lexical index have in common."""
+
+    @property
+    def applied_generation(self) -> int: ...  # noqa: D102
+    def __len__(self) -> int: ...
+    def close(self) -> None: ...  # noqa: D102
+
+
+F = TypeVar("F", bound=Follower)
+Feed = Callable[[F, "Rows", "Rows", int], None]
+"""Called with (follower, rows born, rows died, generation): hands over what the follower needs of the rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowerState:
+    """How a follower stands against the ledger."""
+
+    name: str
+    applied: int
+    rows: int
+    behind: int
+    """Rows born or died that it has not applied."""
+    level: bool
+    note: str = ""
+
+
+class Slot(Generic[F]):
+    """One follower of one index: opened on first use, kept level, replaced when damaged."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        ledger: Ledger,
+        *,
+        opens: Callable[[Path], F],
+        feed: Feed[F],
+        read_only: bool = False,
+        sole: bool = False,
+    ) -> None:
+        """*opens* opens or creates the follower in a folder; *sole* followers may be opened by one process."""
+        self.name = name
+        self._folder = folder / name
+        self._ledger = ledger
+        self._opens = opens
+        self._feed = feed
+        self._read_only = read_only
+        self._sole = sole
+        # Reentrant per thread; a sole follower's lock is held from opening to closing, by any thread.
+        self._lock = FileLock(folder / f"{name}.lock", timeout=_LOCK_SECONDS, thread_local=not sole)
+        self._owned = False
+        self._follower: F | None = None
+        self._guard = threading.RLock()
+        self._pid = os.getpid()
+        self._healing: threading.Thread | None = None
+
+    def get(self) -> F:
+        """The follower, opened if it is not yet; a damaged one is set aside and an empty one opened instead.
+
+        Raises:
+            IndexLocked: it may be opened by one process only, and another has it.
+        """
+        with self._guard:
+            self._forget_parent()
+            if self._follower is None:
+                self._own()
+                try:
+                    self._follower = self._opens(self._folder)
+                except IndexDamaged:
+                    self._follower = self._reopen()
+            return self._follower
+
+    def catch_up(self, *, wait: bool = True, progress: Callable[[int, int], None] | None = None) -> bool:
+        """Apply what the ledger has and the follower has not; False if another process is at it and not *wait*.
+
+        *progress* hears rows done and rows to do.
+        """
+        try:
+            with self._exclusive(wait):
+                try:
+                    self._apply(self.get(), progress)
+                except IndexDamaged as error:
+                    self._replace(str(error))
+                    self._apply(self.get(), progress)
+        except IndexLocked:
+            if wait and not self._sole:
+                raise
+            return False
+        return True
+
+    def heal(self) -> None:
+        """After a search met damage: set the follower aside and rebuild it in the background."""
+        with self._guard:
+            if self._read_only or (self._healing is not None and self._healing.is_alive()):
+                return
+            self._close()
+            self._healing = threading.Thread(target=self.catch_up, name=f"ragweft-heal-{self.name}")
+            self._healing.start()
+
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Drop the follower and fill a new one from the ledger; no text is embedded again."""
+        with self._exclusive(wait=True):
+            self._replace("rebuilt on request")
+            self._apply(self.get(), progress)
+
+    def state(self) -> FollowerState:
+        """Compare with the ledger, without mending anything."""
+        try:
+            with self._guard:
+                follower = self.get()
+            applied, rows = follower.applied_generation, len(follower)
+        except IndexLocked as error:
+            reported = self._ledger.follower_generations().get(self.name, 0)
+            with self._ledger.snapshot() as snapshot:
+                changes = snapshot.changes(reported)
+            behind = len(changes.added) + len(changes.removed)
+            return FollowerState(
+                name=self.name, applied=reported, rows=-1, behind=behind, level=not behind, note=str(error)
+            )
+        with self._ledger.snapshot() as snapshot:
+            changes = snapshot.changes(applied)
+            live = snapshot.count_live()
+        behind = len(changes.added) + len(changes.removed)
+        off = rows - (live - len(changes.added) + len(changes.removed))
+        note = f"{abs(off)} rows {'more' if off > 0 else 'less'} than it should hold: verify rebuilds it"
+        return FollowerState(
+            name=self.name,
+            applied=applied,
+            rows=rows,
+            behind=behind,
+            level=not behind and not off,
+            note=note if off else "",
+        )
+
+    def close(self) -> None:
+        """Wait for a rebuild under way, close the follower, give its lock back. Idempotent."""
+        if self._healing is not None and self._pid == os.getpid():
+            self._healing.join()
+        with self._guard:
+            self._forget_parent()
+            self._close()
+            if self._owned:
+                self._lock.release()
+                self._owned = False
+
+    def _apply(self, follower: F, progress: Callable[[int, int], None] | None) -> None:
+        since = follower.applied_generation
+        with self._ledger.snapshot() as snapshot:
+            if since == snapshot.generation:
+                return
+            beyond = since > snapshot.generation
+            outdated = 0 < since < int(snapshot.fact("floor"))
+            changes = snapshot.changes(since)
+        if beyond or outdated:
+            why = "is ahead of the ledger" if beyond else "lags behind the shortened journal"
+            raise IndexDamaged(f"{self._folder}: {why}; it is rebuilt from the ledger")
+        total = len(changes.added)
+        none = np.empty(0, dtype=np.int64)
+        for start in range(0, max(total, 1), _BATCH):
+            rows = changes.added[start : start + _BATCH]
+            last = start + _BATCH >= total
+            generation = changes.generation if last else since
+            self._feed(follower, rows, changes.removed if last else none, generation)
+            if progress is not None and total:
+                progress(min(start + _BATCH, total), total)
+
+    def _reopen(self) -> F:
+        """Open again under the lock; set the folder aside only if it is still damaged then."""
+        if self._read_only:
+            return self._opens(self._folder)
+        with self._exclusive(wait=True):
+            try:
+                return self._opens(self._folder)
+            except IndexDamaged as error:
+                self._set_aside(str(error))
+                return self._opens(self._folder)
+
+    def _replace(self, reason: str) -> None:
+        with self._guard:
+            self._close()
+            self._set_aside(reason)
+
+    def _set_aside(self, reason: str) -> None:
+        if self._read_only:
+            raise IndexLocked(f"{self._folder}: damaged ({reason}); verify it where it can be written")
+        _log.warning("%s is set aside and rebuilt: %s", self._folder, reason)
+        aside = self._folder.with_name(f"{self.name}.damaged")
+        # One generation of wreckage is kept for a look; more would fill the disk.
+        shutil.rmtree(aside, ignore_errors=True)
+        if self._folder.exists():
+            try:
+                self._folder.rename(aside)
+            except OSError:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextmanager
+    def _exclusive(self, wait: bool) -> Iterator[None]:
+        if self._read_only:
+            raise IndexLocked(f"{self._folder}: the index is read-only")
+        if self._sole:
+            with self._guard:  # its lock is held from opening to closing
+                self._forget_parent()
+                self._own()
+                yield
+            return
+        try:
+            self._lock.acquire(timeout=_LOCK_SECONDS if wait else 0)
+        except Timeout:
+            raise IndexLocked(f"{self._folder}: being brought up to date by another process") from None
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _own(self) -> None:
+        if not self._sole or self._owned:
+            return
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise IndexLocked(f"{self._folder}: open in another process") from None
+        self._owned = True
+
+    def _close(self) -> None:
+        if self._follower is not None:
+            self._follower.close()
+            self._follower = None
+
+    def _forget_parent(self) -> None:
+        """After a fork: open anew. The parent's handles are left alone, closing them could disturb it."""
+        if self._pid != os.getpid():
+            _inherited.append(self._follower)
+            self._follower, self._owned, self._healing = None, False, None
+            self._pid = os.getpid()
+
+
+# What a forked child got from its parent, kept from being closed by the garbage collector.
+_inherited: list[object] = []

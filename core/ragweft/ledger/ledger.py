@@ -1,0 +1,193 @@
+"""The ledger: what is in the index, committed a batch of whole documents at a time.
+
+`Ledger.commit` is the atomic point of ragweft. When it returns, its documents are acknowledged: on disk, and
+seen by every search in every process that starts afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from ragweft.errors import IndexDamaged, IndexLocked
+from ragweft.ledger import schema
+from ragweft.ledger.database import Database, quick_check
+from ragweft.ledger.schema import ALIVE, chunks, documents, facts, followers
+from ragweft.ledger.snapshot import Snapshot
+from ragweft.ledger.writer import Commit, DocumentState, Prepared, write_batch
+
+__all__ = ["Ledger"]
+
+_LOCK_SECONDS = 300.0
+"""A commit holds the lock for at most a few seconds; waiting longer means its holder hangs."""
+_JOURNAL_SLACK = 1_000
+"""Dead rows kept beyond what followers need, so that caches can replay recent history."""
+
+
+class Ledger:
+    """ledger.db of one index."""
+
+    def __init__(self, folder: Path, *, space: str, read_only: bool = False) -> None:
+        """Open or create the ledger in *folder* for vectors of *space*.
+
+        Raises:
+            IndexDamaged: the file is unreadable or was written by a newer ragweft.
+            IndexLocked: the folder cannot be written or shared.
+        """
+        self._folder = folder
+        self._read_only = read_only
+        self._database = Database(folder / "ledger.db", schema.LEDGER, read_only=read_only)
+        self._lock = FileLock(folder / "commit.lock", timeout=_LOCK_SECONDS)
+        try:
+            if not read_only:
+                self._create(space)
+            with self.snapshot() as snapshot:
+                version = int(snapshot.fact("schema"))
+                self.uuid = snapshot.fact("uuid")
+                self.space = snapshot.fact("space")
+            if version != schema.SCHEMA_VERSION:
+                raise IndexDamaged(
+                    f"{folder}: written by another ragweft (ledger format {version}, this one reads "
+                    f"{schema.SCHEMA_VERSION}); upgrade ragweft or sync into a new index"
+                )
+        except BaseException:
+            self._database.close()
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One consistent state, up to date as of now."""
+        with self._database.read() as connection:
+            yield Snapshot(connection)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the commit lock of the index: one process and one thread at a time.
+
+        Raises:
+            IndexLocked: another process held it for five minutes.
+        """
+        try:
+            with self._lock:
+                yield
+        except Timeout:
+            raise IndexLocked(
+                f"{self._folder}: another process has been committing for {_LOCK_SECONDS:.0f} s"
+            ) from None
+
+    def states_under(self, uri: str) -> dict[str, DocumentState]:
+        """Documents whose source is *uri* or lies below it, by source."""
+        folder = uri.rstrip("/")
+        below = documents.c.source.between(f"{folder}/", f"{folder}/\U0010ffff")
+        return self._states((documents.c.source == folder) | below)
+
+    def states_of(self, ids: Sequence[str]) -> dict[str, DocumentState]:
+        """Documents by id; unknown ids are absent."""
+        found: dict[str, DocumentState] = {}
+        for start in range(0, len(ids), 500):
+            found |= self._states(documents.c.id.in_(ids[start : start + 500]), by="id")
+        return found
+
+    def commit(self, prepared: Sequence[Prepared], *, removed: Iterable[str] = (), kind: str) -> Commit:
+        """Write whole documents and forget the documents with ids *removed*, in one transaction.
+
+        *kind* ("sync", "add", "remove") is noted in the journal. A commit that changes nothing a search
+        could see leaves the generation as it is.
+        """
+        with self.exclusive():
+            with self._database.write() as connection:
+                commit = write_batch(connection, prepared, removed, kind=kind)
+            self._database.checkpoint()
+        return commit
+
+    def touch(self, states: Sequence[DocumentState]) -> None:
+        """Note new sizes and modification times of files whose content proved unchanged."""
+        query = (
+            update(documents)
+            .where(documents.c.id == bindparam("b_id"))
+            .values(size=bindparam("b_size"), mtime_ns=bindparam("b_mtime"))
+        )
+        rows = [{"b_id": s.id, "b_size": s.size, "b_mtime": s.mtime_ns} for s in states]
+        if rows:
+            with self.exclusive(), self._database.write() as connection:
+                connection.execute(query, rows)
+
+    def documents_where(self, metadata_ids: set[int]) -> list[str]:
+        """Ids of documents one of whose living chunks, or which themselves, carry such metadata."""
+        query = (
+            select(documents.c.id, documents.c.metadata, chunks.c.metadata.label("inner"))
+            .outerjoin(chunks, (chunks.c.document == documents.c.key) & (chunks.c.died == ALIVE))
+            .distinct()
+        )
+        with self._database.read() as connection:
+            found = connection.execute(query).all()
+        return sorted({r.id for r in found if r.metadata in metadata_ids or r.inner in metadata_ids})
+
+    def text_of(self, document_id: str) -> str | None:
+        """A document's whole text; None if it is unknown or was given in chunks."""
+        query = select(documents.c.text).where(documents.c.id == document_id)
+        with self._database.read() as connection:
+            raw = connection.execute(query).scalar_one_or_none()
+        return None if raw is None else zlib.decompress(raw).decode("utf-8", "surrogatepass")
+
+    def report(self, applied: Mapping[str, int]) -> None:
+        """Note how far each follower has come, then shorten the journal behind the slowest of them.
+
+        Dead rows every follower has dropped are deleted, all but the latest thousand.
+        """
+        if self._read_only or not applied:
+            return
+        rows = [{"name": name, "applied": g, "seen": time.time()} for name, g in applied.items()]
+        dead = select(chunks.c.died).where(chunks.c.died <= min(applied.values()))
+        with self.exclusive(), self._database.write() as connection:
+            connection.execute(delete(followers))
+            connection.execute(insert(followers), rows)
+            oldest = dead.order_by(chunks.c.died.desc()).limit(1).offset(_JOURNAL_SLACK)
+            floor = connection.execute(oldest).scalar()
+            if floor is not None:
+                connection.execute(delete(chunks).where(chunks.c.died <= floor))
+                connection.execute(update(facts).where(facts.c.name == "floor").values(value=str(floor)))
+
+    def follower_generations(self) -> dict[str, int]:
+        """What the followers last reported."""
+        with self._database.read() as connection:
+            return dict(connection.execute(select(followers.c.name, followers.c.applied)).tuples().all())
+
+    def check(self) -> str:
+        """SQLite's verdict on the file: "ok" or the first fault."""
+        return quick_check(self._database)
+
+    def close(self) -> None:
+        """Close the file; the last process to do so folds the log into it. Idempotent."""
+        self._database.close()
+
+    def _create(self, space: str) -> None:
+        rows = [
+            {"name": "uuid", "value": uuid.uuid4().hex},
+            {"name": "schema", "value": str(schema.SCHEMA_VERSION)},
+            {"name": "generation", "value": "0"},
+            {"name": "floor", "value": "0"},
+            {"name": "space", "value": space},
+        ]
+        with self.exclusive(), self._database.write() as connection:
+            connection.execute(insert(facts).on_conflict_do_nothing(), rows)
+
+    def _states(self, condition: Any, *, by: str = "source") -> dict[str, DocumentState]:
+        d = documents.c
+        query = select(d.id, d.source, d.digest, d.pipeline, d.size, d.mtime_ns).where(condition)
+        with self._database.read() as connection:
+            return {
+                getattr(r, by): DocumentState(
+                    id=r.id, digest=r.digest, pipeline=r.pipeline, size=r.size, mtime_ns=r.mtime_ns
+                )
+                for r in connection.execute(query)
+            }

@@ -1,0 +1,172 @@
+"""The tables of the two SQLite files. See docs/architecture.md for how they are used.
+
+ledger.db is the truth: documents, rows (versions of chunks), contexts, metadata, the journal, spend.
+vectors.db remembers every vector ever computed by (space, digest of what was embedded).
+
+A row is alive at generation g when `born <= g < died`. SQLite's own snapshots make every read consistent; born
+and died are what followers replay.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "ALIVE",
+    "LEDGER",
+    "SCHEMA_VERSION",
+    "VECTORS",
+    "chunks",
+    "contexts",
+    "documents",
+    "facts",
+    "followers",
+    "journal",
+    "metadatas",
+    "spaces",
+    "spend",
+    "vectors",
+]
+
+SCHEMA_VERSION = 1
+ALIVE = 2**62
+"""`died` of a living row: later than any generation."""
+
+LEDGER = MetaData()
+VECTORS = MetaData()
+
+facts = Table(
+    "facts",
+    LEDGER,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+"""Single values: uuid, schema version, generation, space, journal floor."""
+
+metadatas = Table(
+    "metadatas",
+    LEDGER,
+    Column("id", Integer, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("json", Text, nullable=False),
+)
+"""Distinct metadata, stored once and never changed, so that a filter is tested once per distinct value."""
+
+contexts = Table(
+    "contexts",
+    LEDGER,
+    Column("id", Integer, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("text", Text, nullable=False),
+)
+
+documents = Table(
+    "documents",
+    LEDGER,
+    Column("key", Integer, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("source", String, index=True),
+    Column("title", String),
+    Column("format", String, nullable=False),
+    Column("metadata", Integer, ForeignKey("metadatas.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("pipeline", String, nullable=False),
+    Column("text", LargeBinary),
+    Column("size", Integer),
+    Column("mtime_ns", Integer),
+    Column("generation", Integer, nullable=False),
+)
+"""`text` is compressed by zlib, NULL for pre-chunked input; `digest` covers text, title, format and metadata;
+`size` and `mtime_ns` are the file's when it was last read; `pipeline` names how it was chunked."""
+
+chunks = Table(
+    "chunks",
+    LEDGER,
+    Column("row", Integer, primary_key=True),
+    Column("chunk_id", String, nullable=False, index=True),
+    Column("document", Integer, ForeignKey("documents.key"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("context", Integer, ForeignKey("contexts.id"), nullable=False),
+    Column("headings", Text, nullable=False),
+    Column("start", Integer),
+    Column("end", Integer),
+    Column("first_line", Integer),
+    Column("last_line", Integer),
+    Column("metadata", Integer, ForeignKey("metadatas.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("tokens", LargeBinary),
+    Column("born", Integer, nullable=False),
+    Column("died", Integer, nullable=False, default=ALIVE),
+    sqlite_autoincrement=True,
+)
+"""`row` is never used twice, even after the row is gone; `tokens` are the embedder's, little-endian int32."""
+
+Index("chunks_document", chunks.c.document, chunks.c.died)
+Index("chunks_metadata", chunks.c.metadata, chunks.c.died)
+Index("chunks_born", chunks.c.born)
+Index("chunks_dead", chunks.c.died, sqlite_where=chunks.c.died < ALIVE)
+
+journal = Table(
+    "journal",
+    LEDGER,
+    Column("generation", Integer, primary_key=True),
+    Column("committed", Float, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("documents", Integer, nullable=False),
+    Column("born", Integer, nullable=False),
+    Column("died", Integer, nullable=False),
+)
+"""One line for each commit; the rows it touched are those with that generation in `born` or `died`."""
+
+followers = Table(
+    "followers",
+    LEDGER,
+    Column("name", String, primary_key=True),
+    Column("applied", Integer, nullable=False),
+    Column("seen", Float, nullable=False),
+)
+"""How far each follower had come when it last reported; the journal is kept for the slowest."""
+
+spend = Table(
+    "spend",
+    LEDGER,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("model", String, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("usd", Float, nullable=False),
+)
+
+spaces = Table(
+    "spaces",
+    VECTORS,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("dims", Integer, nullable=False),
+)
+
+vectors = Table(
+    "vectors",
+    VECTORS,
+    Column("id", Integer, primary_key=True),
+    Column("space", Integer, ForeignKey("spaces.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    UniqueConstraint("space", "digest"),
+)
+"""`vector` is little-endian float32 of unit length."""

@@ -1,0 +1,172 @@
+"""One consistent state of the ledger, read by a search or by a follower that catches up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import Connection, RowMapping, bindparam, func, select
+
+from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, metadatas
+from ragweft.types import Chunk, Span
+
+if TYPE_CHECKING:
+    from ragweft.types import Metadata, Rows
+
+__all__ = ["Changes", "Snapshot", "StoredChunk"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChunk:
+    """A chunk with what the ledger knows besides."""
+
+    row: int
+    chunk: Chunk
+    source: str | None
+    title: str | None
+    digest: bytes
+    """Of what was embedded."""
+    tokens: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a follower at `since` must do to be at `generation`."""
+
+    since: int
+    generation: int
+    added: Rows
+    removed: Rows
+
+
+def _asked(column: Any) -> Any:
+    """`column` among the integers bound as one JSON list: one parameter and one plan for any number of them."""
+    return column.in_(select(func.json_each(bindparam("asked")).table_valued("value").c.value))
+
+
+_LIVE = select(chunks.c.row, chunks.c.metadata).where(_asked(chunks.c.row), chunks.c.died == ALIVE)
+_HYDRATE = (
+    select(
+        chunks,
+        contexts.c.text.label("context_text"),
+        metadatas.c.json,
+        documents.c.id.label("document_id"),
+        documents.c.source,
+        documents.c.title,
+    )
+    .join(contexts, contexts.c.id == chunks.c.context)
+    .join(metadatas, metadatas.c.id == chunks.c.metadata)
+    .join(documents, documents.c.key == chunks.c.document)
+)
+_HYDRATE_ROWS = _HYDRATE.where(_asked(chunks.c.row))
+_MATCHING = select(chunks.c.row).where(_asked(chunks.c.metadata), chunks.c.died == ALIVE)
+_INPUTS = (
+    select(chunks.c.row, chunks.c.digest, chunks.c.text, contexts.c.text.label("context_text"))
+    .join(contexts, contexts.c.id == chunks.c.context)
+    .where(_asked(chunks.c.row))
+    .order_by(chunks.c.row)
+)
+
+
+class Snapshot:
+    """Reads of one transaction; valid only inside the `with` block of `Ledger.snapshot`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.generation = int(self.fact("generation"))
+
+    def fact(self, name: str) -> str:
+        """A single value of the ledger."""
+        query = select(facts.c.value).where(facts.c.name == name)
+        return str(self._connection.execute(query).scalar_one())
+
+    def live(self, rows: Sequence[int]) -> dict[int, int]:
+        """Those of *rows* that are alive, each with the id of its metadata."""
+        return dict(self._connection.execute(_LIVE, {"asked": json.dumps(list(rows))}).tuples().all())
+
+    def metadatas(self, *, after: int) -> Iterator[tuple[int, Metadata]]:
+        """Distinct metadata stored after id *after*; it never changes, so a reader need not ask twice."""
+        query = select(metadatas.c.id, metadatas.c.json).where(metadatas.c.id > after)
+        for number, text in self._connection.execute(query.order_by(metadatas.c.id)):
+            yield number, json.loads(text)
+
+    def rows_with(self, metadata_ids: Sequence[int], *, limit: int) -> Rows:
+        """Up to *limit* living rows whose metadata is one of *metadata_ids*, rising."""
+        query = _MATCHING.limit(limit)
+        found = self._connection.execute(query, {"asked": json.dumps(list(metadata_ids))}).scalars().all()
+        return np.sort(np.array(found, dtype=np.int64))
+
+    def hydrate(self, rows: Sequence[int]) -> dict[int, StoredChunk]:
+        """The chunks of *rows*; rows that are gone are absent."""
+        found = self._connection.execute(_HYDRATE_ROWS, {"asked": json.dumps(list(rows))}).mappings()
+        return {row["row"]: _stored(row) for row in found}
+
+    def chunks_of(self, document_id: str) -> list[StoredChunk]:
+        """The living chunks of a document, in order."""
+        query = _HYDRATE.where(documents.c.id == document_id, chunks.c.died == ALIVE)
+        found = self._connection.execute(query.order_by(chunks.c.ordinal)).mappings()
+        return [_stored(row) for row in found]
+
+    def chunks_named(self, chunk_id: str) -> list[StoredChunk]:
+        """The living chunks of that id; one, unless a caller gave two documents chunks of one name."""
+        query = _HYDRATE.where(chunks.c.chunk_id == chunk_id, chunks.c.died == ALIVE)
+        return [_stored(row) for row in self._connection.execute(query).mappings()]
+
+    def inputs(self, rows: Sequence[int]) -> tuple[Rows, list[bytes], list[str]]:
+        """For followers: the rows still stored, rising, what was embedded for each, and its indexed text."""
+        found = self._connection.execute(_INPUTS, {"asked": json.dumps(list(rows))}).all()
+        texts = [f"{r.context_text}\n\n{r.text}" if r.context_text else r.text for r in found]
+        return np.array([r.row for r in found], dtype=np.int64), [r.digest for r in found], texts
+
+    def changes(self, since: int) -> Changes:
+        """What happened after generation *since*, as rows."""
+        born = select(chunks.c.row).where(chunks.c.born > since, chunks.c.died == ALIVE).order_by(chunks.c.row)
+        died = select(chunks.c.row).where(chunks.c.died > since, chunks.c.died < ALIVE, chunks.c.born <= since)
+        return Changes(
+            since=since,
+            generation=self.generation,
+            added=np.array(self._connection.execute(born).scalars().all(), dtype=np.int64),
+            removed=np.array(self._connection.execute(died).scalars().all(), dtype=np.int64),
+        )
+
+    def born_after(self, generation: int) -> Rows:
+        """Living rows born after *generation*, rising."""
+        query = select(chunks.c.row).where(chunks.c.born > generation, chunks.c.died == ALIVE)
+        found = self._connection.execute(query.order_by(chunks.c.row)).scalars().all()
+        return np.array(found, dtype=np.int64)
+
+    def count_live(self) -> int:
+        """Living rows."""
+        query = select(func.count()).select_from(chunks).where(chunks.c.died == ALIVE)
+        return int(self._connection.execute(query).scalar_one())
+
+    def count_documents(self) -> int:
+        """Documents, also those without chunks."""
+        return int(self._connection.execute(select(func.count()).select_from(documents)).scalar_one())
+
+
+def _stored(row: RowMapping) -> StoredChunk:
+    span = None if row["start"] is None else Span(start=row["start"], end=row["end"])
+    lines = None if row["first_line"] is None else (row["first_line"], row["last_line"])
+    chunk = Chunk(
+        id=row["chunk_id"],
+        document_id=row["document_id"],
+        text=row["text"],
+        ordinal=row["ordinal"],
+        context=row["context_text"],
+        span=span,
+        headings=tuple(json.loads(row["headings"])),
+        lines=lines,
+        metadata=json.loads(row["json"]),
+    )
+    return StoredChunk(
+        row=row["row"],
+        chunk=chunk,
+        source=row["source"],
+        title=row["title"],
+        digest=row["digest"],
+        tokens=row["tokens"],
+    )

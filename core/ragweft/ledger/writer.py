@@ -1,0 +1,215 @@
+"""One commit of the ledger, inside its transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, RowMapping, Table, delete, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, journal, metadatas
+
+if TYPE_CHECKING:
+    from ragweft.types import Chunk, Document, Metadata
+
+__all__ = ["Commit", "DocumentState", "Prepared", "digest_of", "write_batch"]
+
+_IN = 500
+"""Values in one IN list; SQLite takes 32,766, larger lists are no faster."""
+
+
+def digest_of(*parts: str) -> bytes:
+    """16 bytes of BLAKE2b over length-prefixed parts: the key of everything that is stored once."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A document ready to be committed; the vectors of its chunks are already durable."""
+
+    document: Document
+    digest: bytes
+    """Of text, title, format and metadata: an equal digest and pipeline means there is nothing to do."""
+    pipeline: str
+    chunks: Sequence[Chunk]
+    inputs: Sequence[bytes]
+    """For each chunk the digest of what was embedded."""
+    tokens: Sequence[bytes | None]
+    whole: bool = True
+    """False for pre-chunked input: the ledger keeps no text of the document itself."""
+    size: int | None = None
+    mtime_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentState:
+    """What the ledger knows of a document before it is read again."""
+
+    id: str
+    digest: bytes
+    pipeline: str
+    size: int | None
+    mtime_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What one commit did."""
+
+    generation: int
+    added: int
+    updated: int
+    removed: int
+    rows_born: int
+    rows_died: int
+
+
+def write_batch(
+    connection: Connection, prepared: Sequence[Prepared], removed: Iterable[str], *, kind: str
+) -> Commit:
+    """Replace the documents of *prepared*, forget those with ids *removed*, and count one generation on."""
+    return _Batch(connection, prepared, kind).write(removed)
+
+
+class _Batch:
+    def __init__(self, connection: Connection, prepared: Sequence[Prepared], kind: str) -> None:
+        self._connection = connection
+        self._prepared = prepared
+        self._kind = kind
+        self._born = 0
+        self._died = 0
+        every = [chunk for item in prepared for chunk in item.chunks]
+        owners = [item.document for item in prepared]
+        self._contexts = self._intern(contexts, "text", {chunk.context for chunk in every})
+        self._metadatas = self._intern(
+            metadatas, "json", {_json(m) for m in (*(c.metadata for c in every), *(d.metadata for d in owners))}
+        )
+
+    def write(self, removed: Iterable[str]) -> Commit:
+        execute = self._connection.execute
+        current = int(execute(select(facts.c.value).where(facts.c.name == "generation")).scalar_one())
+        generation = current + 1
+        ids = [item.document.id for item in self._prepared]
+        known = self._keys(ids)
+        forgotten = self._keys(sorted(set(removed).difference(ids)))
+        for item in self._prepared:
+            self._put(item, known.get(item.document.id), generation)
+        for key in forgotten.values():
+            self._kill(chunks.c.document == key, generation)
+            execute(delete(documents).where(documents.c.key == key))
+        touched = len(ids) + len(forgotten)
+        if touched:
+            execute(update(facts).where(facts.c.name == "generation").values(value=str(generation)))
+            line = {"generation": generation, "committed": time.time(), "kind": self._kind}
+            execute(insert(journal).values(**line, documents=touched, born=self._born, died=self._died))
+        return Commit(
+            generation=generation if touched else current,
+            added=len(ids) - len(known),
+            updated=len(known),
+            removed=len(forgotten),
+            rows_born=self._born,
+            rows_died=self._died,
+        )
+
+    def _keys(self, ids: Sequence[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for start in range(0, len(ids), _IN):
+            query = select(documents.c.id, documents.c.key).where(documents.c.id.in_(ids[start : start + _IN]))
+            found.update(self._connection.execute(query).tuples().all())
+        return found
+
+    def _put(self, item: Prepared, key: int | None, generation: int) -> None:
+        document = item.document
+        raw = document.text.encode("utf-8", "surrogatepass")
+        values = {
+            "id": document.id,
+            "source": document.source,
+            "title": document.title,
+            "format": document.format,
+            "metadata": self._metadatas[_json(document.metadata)],
+            "digest": item.digest,
+            "pipeline": item.pipeline,
+            "text": zlib.compress(raw, 1) if item.whole else None,
+            "size": item.size,
+            "mtime_ns": item.mtime_ns,
+            "generation": generation,
+        }
+        if key is None:
+            key = int(self._connection.execute(insert(documents).values(values)).lastrowid)
+            old: dict[tuple[Any, ...], int] = {}
+        else:
+            self._connection.execute(update(documents).where(documents.c.key == key).values(values))
+            old = self._living(key)
+        rows = [self._row(item, place, key, generation) for place in range(len(item.chunks))]
+        fresh = [row for row in rows if old.pop(_identity(row), None) is None]
+        gone = sorted(old.values())
+        for start in range(0, len(gone), _IN):
+            self._kill(chunks.c.row.in_(gone[start : start + _IN]), generation)
+        if fresh:
+            self._connection.execute(insert(chunks), fresh)
+            self._born += len(fresh)
+
+    def _living(self, key: int) -> dict[tuple[Any, ...], int]:
+        columns = (chunks.c.row, *(chunks.c[name] for name in _SAME))
+        query = select(*columns).where(chunks.c.document == key, chunks.c.died == ALIVE)
+        return {_identity(row): row["row"] for row in self._connection.execute(query).mappings()}
+
+    def _row(self, item: Prepared, place: int, key: int, generation: int) -> dict[str, Any]:
+        chunk = item.chunks[place]
+        return {
+            "chunk_id": chunk.id,
+            "document": key,
+            "ordinal": chunk.ordinal,
+            "text": chunk.text,
+            "context": self._contexts[chunk.context],
+            "headings": json.dumps(chunk.headings, ensure_ascii=False),
+            "start": chunk.span.start if chunk.span else None,
+            "end": chunk.span.end if chunk.span else None,
+            "first_line": chunk.lines[0] if chunk.lines else None,
+            "last_line": chunk.lines[1] if chunk.lines else None,
+            "metadata": self._metadatas[_json(chunk.metadata)],
+            "digest": item.inputs[place],
+            "tokens": item.tokens[place],
+            "born": generation,
+            "died": ALIVE,
+        }
+
+    def _kill(self, condition: Any, generation: int) -> None:
+        query = update(chunks).where(condition, chunks.c.died == ALIVE).values(died=generation)
+        self._died += self._connection.execute(query).rowcount
+
+    def _intern(self, table: Table, column: str, texts: set[str]) -> dict[str, int]:
+        """Store each distinct text once; its number by text."""
+        digests = {digest_of(text): text for text in texts}
+        rows = [{"digest": digest, column: text} for digest, text in digests.items()]
+        if rows:
+            self._connection.execute(insert(table).on_conflict_do_nothing(), rows)
+        numbers: dict[str, int] = {}
+        every = list(digests)
+        for start in range(0, len(every), _IN):
+            query = select(table.c.digest, table.c.id).where(table.c.digest.in_(every[start : start + _IN]))
+            numbers.update((digests[r.digest], r.id) for r in self._connection.execute(query))
+        return numbers
+
+
+_SAME = ("chunk_id", "ordinal", "digest", "metadata", "headings", "first_line", "last_line", "context")
+
+
+def _identity(row: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
+    """What must be equal for a row to live on: everything a search can see of it."""
+    return tuple(row[name] for name in _SAME)
+
+
+def _json(metadata: Metadata) -> str:
+    return json.dumps(metadata, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,240 @@
+"""Every contract on one page.
+
+One verb each; batches in, sequences out. An extra ability is a second Protocol beside the first, tested
+with `isinstance`, so that a plain implementation stays plain. Implementations take collaborators, not
+settings, and are safe to call from several threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from ragweft.types import (
+        Chunk,
+        Document,
+        Encoding,
+        Hit,
+        Metadata,
+        Ranking,
+        Results,
+        Rows,
+        Space,
+        TokenIds,
+        Vector,
+        Vectors,
+    )
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """Files to documents."""
+
+    def load(self, path: Path) -> Document:
+        """Read one file.
+
+        Raises:
+            LoadError: the file cannot be read, is too large, or is not text.
+        """
+        ...
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Counts text as an embedder will; what a chunker measures with."""
+
+    def encode(self, text: str) -> Encoding:
+        """Token numbers of *text* and where each begins."""
+        ...
+
+
+@runtime_checkable
+class Chunker(Protocol):
+    """Documents to chunks."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything that decides the cut, in one line: a changed fingerprint re-chunks."""
+        ...
+
+    def chunk(self, document: Document) -> Sequence[Chunk]:
+        """Cut *document*; for every chunk `document.text[span.start:span.end] == chunk.text`."""
+        ...
+
+
+@runtime_checkable
+class Contextualizer(Protocol):
+    """Chunks to chunks that know where they stand."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything that decides the context, in one line: a changed fingerprint re-contextualises."""
+        ...
+
+    def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
+        """The same chunks in the same order, with `context` filled in."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Texts to unit vectors of one space. Two methods, so that nobody embeds a query as a document."""
+
+    @property
+    def space(self) -> Space:
+        """The space the vectors live in."""
+        ...
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """Embed texts to be found: float32, shape (len(texts), dims), unit rows, in order.
+
+        Raises:
+            ProviderError: a service failed or answered with a wrong count, size or NaN.
+        """
+        ...
+
+    def embed_query(self, text: str) -> Vector:
+        """Embed a text to find with: float32, shape (dims,), unit length."""
+        ...
+
+
+@runtime_checkable
+class TokenEmbedder(Protocol):
+    """An embedder that can start from its own token numbers, so that a text is tokenised once."""
+
+    def encode(self, text: str) -> Encoding:
+        """As `Tokenizer.encode`."""
+        ...
+
+    def embed_tokens(self, batch: Sequence[TokenIds]) -> Vectors:
+        """Equal to `embed_documents` of the texts the token numbers came from."""
+        ...
+
+
+@runtime_checkable
+class VectorIndex(Protocol):
+    """A follower that answers by meaning. Keys are rows; the ledger says which rows are alive."""
+
+    @property
+    def applied_generation(self) -> int:
+        """The ledger generation this index has caught up with, as durable on its own disk."""
+        ...
+
+    def __len__(self) -> int:
+        """Rows held that are not known to be dead."""
+        ...
+
+    def apply(self, *, rows: Rows, vectors: Vectors, removed: Rows, generation: int) -> None:
+        """Add *rows* with their *vectors*, drop *removed*, then record *generation*; idempotent.
+
+        Raises:
+            IndexDamaged: the index on disk cannot be written; the caller moves it aside and rebuilds.
+        """
+        ...
+
+    def search(self, vector: Vector, *, n: int, among: Rows | None = None) -> Ranking:
+        """The *n* rows of highest cosine, of all rows or exactly *among* these."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files, locks and clients; idempotent."""
+        ...
+
+
+@runtime_checkable
+class LexicalIndex(Protocol):
+    """A follower that answers by words."""
+
+    @property
+    def applied_generation(self) -> int:
+        """The ledger generation this index has caught up with, as durable on its own disk."""
+        ...
+
+    def __len__(self) -> int:
+        """Rows held."""
+        ...
+
+    def apply(self, *, rows: Rows, texts: Sequence[str], removed: Rows, generation: int) -> None:
+        """Add *rows* with their indexed *texts*, drop *removed*, then record *generation*; idempotent.
+
+        Raises:
+            IndexDamaged: the index on disk cannot be written; the caller moves it aside and rebuilds.
+        """
+        ...
+
+    def search(self, text: str, *, n: int, among: Rows | None = None) -> Ranking:
+        """The *n* rows that match best; rows that share no word with *text* are never returned."""
+        ...
+
+    def score(self, text: str, texts: Sequence[str]) -> Vector:
+        """Score texts that are not applied yet, on the scale of `search`; 0 where no word is shared."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and locks; idempotent."""
+        ...
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """Anything that answers a query; retrievers compose by wrapping."""
+
+    def retrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
+        """At most *k* hits for *query*, all of which satisfy *where*, best first.
+
+        Raises:
+            InvalidFilter: *where* is malformed.
+        """
+        ...
+
+
+@runtime_checkable
+class AsyncRetriever(Protocol):
+    """A retriever with a native coroutine; without it, `retrieve` runs in a worker thread."""
+
+    async def aretrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
+        """As `Retriever.retrieve`."""
+        ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Puts a short list in a better order."""
+
+    @property
+    def name(self) -> str:
+        """Short name for origins and traces."""
+        ...
+
+    def rerank(self, query: str, hits: Sequence[Hit]) -> Sequence[float]:
+        """One relevance score for each hit, in the order given; higher is better, any scale."""
+        ...
+
+
+@runtime_checkable
+class Cache(Protocol):
+    """Remembers answers; every key holds the scope they are valid in."""
+
+    def lookup(self, query: str, *, scope: str) -> Results | None:
+        """The stored results if they are still right, else None."""
+        ...
+
+    def store(self, query: str, results: Results, *, scope: str) -> None:
+        """Remember *results* for *query* in *scope*."""
+        ...
+
+
+class Progress(Protocol):
+    """Hears how a long job goes on; called often, from one thread, and must return fast."""
+
+    def __call__(self, stage: str, done: int, total: int | None, /) -> None:
+        """*done* of *total* units (None: not known yet) of *stage* are finished."""
+        ...
+
+
+FilterTest = Callable[["Metadata"], bool]
+"""A compiled `where` filter."""
+
+DocumentStream = Iterator["Document"]

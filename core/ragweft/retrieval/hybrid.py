@@ -1,0 +1,297 @@
+"""Hybrid retrieval: legs side by side, settled against the ledger, fused, hydrated.
+
+The order of things makes every answer consistent. The legs are asked first; then one snapshot of the ledger is
+opened, which is at least as new as anything a leg has applied. Against that snapshot dead rows are dropped,
+rows a leg has not applied yet are scored from the ledger, and a leg that lost too many candidates is asked for
+more. So a reader never sees half a document and never misses a committed one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragweft.errors import RagweftError
+from ragweft.flow import Failed, Flow, Step, arun, one, run
+from ragweft.loading import source_path
+from ragweft.retrieval.fusion import Fused, fuse
+from ragweft.retrieval.legs import Answer, Leg
+from ragweft.retrieval.scope import Scope, Scopes
+from ragweft.types import Citation, Hit, Origin, Ranking, Results, Stage, Trace
+
+if TYPE_CHECKING:
+    from ragweft.ledger.ledger import Ledger
+    from ragweft.ledger.snapshot import Snapshot, StoredChunk
+    from ragweft.types import Metadata
+
+__all__ = ["Hybrid"]
+
+_DEEPER = 4
+"""Factor by which a leg's list grows when too few of its candidates were admitted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Query:
+    text: str
+    k: int
+    where: Metadata | None
+    sources: Sequence[str] | None
+    min_score: float | None
+
+
+class Hybrid:
+    """A `Retriever` over one index; with a single leg it is that leg alone."""
+
+    def __init__(
+        self,
+        legs: Sequence[Leg],
+        ledger: Ledger,
+        *,
+        scopes: Scopes,
+        threads: Executor,
+        weights: Mapping[str, float],
+        method: str = "convex",
+        rrf_k: int = 60,
+        pool: int = 100,
+        deadline: float | None = 10.0,
+    ) -> None:
+        """*weights* by leg name; *pool* candidates of each leg are fused; a leg has *deadline* seconds."""
+        self._legs = tuple(legs)
+        self._ledger = ledger
+        self._scopes = scopes
+        self._threads = threads
+        self._weights = dict(weights)
+        self._method = method
+        self._rrf_k = rrf_k
+        self._pool = pool
+        self._deadline = deadline
+
+    def __repr__(self) -> str:
+        return f"Hybrid({', '.join(map(repr, self._legs))})"
+
+    def retrieve(
+        self,
+        query: str,
+        *,
+        k: int = 5,
+        where: Metadata | None = None,
+        sources: Sequence[str] | None = None,
+        min_score: float | None = None,
+    ) -> Results:
+        """At most *k* hits that satisfy *where*, from documents at or below the URIs *sources*, best first.
+
+        Raises:
+            InvalidFilter: *where* is malformed.
+            RagweftError: every leg failed.
+        """
+        asked = _Query(text=query, k=k, where=where, sources=sources, min_score=min_score)
+        return run(self._flow(asked), self._threads)
+
+    async def aretrieve(
+        self,
+        query: str,
+        *,
+        k: int = 5,
+        where: Metadata | None = None,
+        sources: Sequence[str] | None = None,
+        min_score: float | None = None,
+    ) -> Results:
+        """As `retrieve`, without blocking the running loop."""
+        asked = _Query(text=query, k=k, where=where, sources=sources, min_score=min_score)
+        return await arun(self._flow(asked), self._threads)
+
+    def _flow(self, query: _Query) -> Flow[Results]:
+        started = time.perf_counter()
+        scope = yield from one(Step(call=partial(self._resolve, query)))
+        stages = []
+        if scope.verdicts is not None:
+            found = len(scope.among) if scope.among is not None else -1
+            note = f"scans {found:,} rows" if found >= 0 else "tested on candidates"
+            stages.append(Stage(name="filter", ms=_since(started), candidates=max(found, 0), note=note))
+        n = max(self._pool, query.k)
+        # The last leg runs in the calling thread; the others may be left behind when they overrun.
+        steps = [
+            Step(
+                call=partial(_ask, leg, query.text, n, scope),
+                acall=partial(_aask, leg, query.text, n, scope) if leg.aask is not None else None,
+                tolerant=len(self._legs) > 1,
+                seconds=self._deadline if leg is not self._legs[-1] else None,
+            )
+            for leg in self._legs
+        ]
+        outcomes = yield steps
+        answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+        degraded = [
+            f"{leg.name} search failed: {outcome.error}"
+            for leg, outcome in zip(self._legs, outcomes, strict=True)
+            if isinstance(outcome, Failed)
+        ]
+        if not answers:
+            raise RagweftError("; ".join(degraded) + "; see `ragweft status`") from outcomes[0].error
+        return (yield from one(Step(call=partial(self._settle, query, scope, answers, stages, degraded))))
+
+    def _resolve(self, query: _Query) -> Scope:
+        if not query.where and query.sources is None:
+            return Scope()
+        with self._ledger.snapshot() as snapshot:
+            return self._scopes.resolve(snapshot, query.where, query.sources)
+
+    def _settle(
+        self,
+        query: _Query,
+        scope: Scope,
+        answers: Sequence[Answer],
+        stages: Sequence[Stage],
+        degraded: Sequence[str],
+    ) -> Results:
+        n = max(self._pool, query.k)
+        while True:
+            with self._ledger.snapshot() as snapshot:
+                admitted = [scope.admit(snapshot, a.ranking.rows.tolist()) for a in answers]
+                short = [_may_hold_more(a, len(kept), n) for a, kept in zip(answers, admitted, strict=True)]
+                if not any(short):
+                    return self._finish(query, scope, answers, admitted, snapshot, stages, degraded)
+            # Asked outside the snapshot: the next one must be at least as new as what the legs have applied.
+            answers = [_deeper(a, scope) if more else a for a, more in zip(answers, short, strict=True)]
+
+    def _finish(
+        self,
+        query: _Query,
+        scope: Scope,
+        answers: Sequence[Answer],
+        admitted: Sequence[set[int]],
+        snapshot: Snapshot,
+        stages: Sequence[Stage],
+        degraded: Sequence[str],
+    ) -> Results:
+        n = max(self._pool, query.k)
+        lines = list(stages)
+        rankings: dict[str, Ranking] = {}
+        for answer, kept in zip(answers, admitted, strict=True):
+            started = time.perf_counter()
+            ranking = rankings[answer.leg] = _complete(answer, kept, snapshot, scope, n)
+            spent = answer.ms + _since(started)
+            note = answer.question.note
+            lines.append(Stage(name=answer.leg, ms=spent, candidates=len(ranking.rows), note=note))
+        started = time.perf_counter()
+        fused = fuse(rankings, self._weights, method=self._method, k=self._rrf_k)
+        best = _best(fused, query.k, query.min_score)
+        lines.append(Stage(name="fuse", ms=_since(started), candidates=len(fused.rows), note=self._method))
+        started = time.perf_counter()
+        stored = snapshot.hydrate([row for row, _ in best])
+        origins = _origins(rankings, fused, self._weights, [row for row, _ in best])
+        hits = tuple(_hit(stored[row], score, origins[row]) for row, score in best)
+        lines.append(Stage(name="hydrate", ms=_since(started), candidates=len(hits)))
+        trace = Trace(
+            stages=tuple(lines),
+            generation=snapshot.generation,
+            degraded=tuple(degraded),
+            floors={leg: float(r.scores[-1]) for leg, r in rankings.items() if len(r.rows) >= n},
+        )
+        return Results(hits=hits, query=query.text, trace=trace)
+
+
+def _ask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
+    started = time.perf_counter()
+    question = leg.ask(text)
+    ranking = question.search(n=n, among=scope.among)
+    return Answer(leg=leg.name, question=question, ranking=ranking, asked=n, ms=_since(started))
+
+
+async def _aask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
+    started = time.perf_counter()
+    assert leg.aask is not None
+    question = await leg.aask(text)
+    ranking = question.search(n=n, among=scope.among)
+    return Answer(leg=leg.name, question=question, ranking=ranking, asked=n, ms=_since(started))
+
+
+def _may_hold_more(answer: Answer, kept: int, n: int) -> bool:
+    """Whether a leg that lost candidates to the scope has others to offer."""
+    ranking = answer.ranking
+    return kept < n and not ranking.exhausted and len(ranking.rows) >= answer.asked
+
+
+def _deeper(answer: Answer, scope: Scope) -> Answer:
+    started = time.perf_counter()
+    asked = answer.asked * _DEEPER
+    ranking = answer.question.search(n=asked, among=scope.among)
+    return replace(answer, ranking=ranking, asked=asked, ms=answer.ms + _since(started))
+
+
+def _complete(answer: Answer, kept: set[int], snapshot: Snapshot, scope: Scope, n: int) -> Ranking:
+    """The leg's *n* best among the rows *kept* and those it has not applied yet."""
+    ranking = answer.ranking
+    alive = np.array([row in kept for row in ranking.rows.tolist()], dtype=bool)
+    rows, scores = ranking.rows[alive], ranking.scores[alive]
+    known = ranking.generation if scope.among is None else min(ranking.generation, scope.since)
+    if known < snapshot.generation:
+        unseen = np.setdiff1d(snapshot.born_after(known), ranking.rows)
+        wanted = scope.admit(snapshot, unseen.tolist())
+        if wanted:
+            extra = answer.question.score(snapshot, np.array(sorted(wanted), dtype=np.int64))
+            rows, scores = np.concatenate([rows, extra.rows]), np.concatenate([scores, extra.scores])
+            order = np.lexsort((rows, -scores))
+            rows, scores = rows[order], scores[order]
+    return Ranking(
+        rows=rows[:n], scores=scores[:n], generation=snapshot.generation, exhausted=ranking.exhausted
+    )
+
+
+def _best(fused: Fused, k: int, min_score: float | None) -> list[tuple[int, float]]:
+    pairs = zip(fused.rows[:k].tolist(), fused.scores[:k].tolist(), strict=True)
+    return [(row, score) for row, score in pairs if min_score is None or score >= min_score]
+
+
+def _origins(
+    rankings: Mapping[str, Ranking], fused: Fused, weights: Mapping[str, float], rows: Sequence[int]
+) -> dict[int, dict[str, Origin]]:
+    total = sum(weights[leg] for leg, ranking in rankings.items() if len(ranking.rows)) or 1.0
+    found: dict[int, dict[str, Origin]] = {row: {} for row in rows}
+    for leg, ranking in rankings.items():
+        places = {row: place for place, row in enumerate(ranking.rows.tolist())}
+        for row in rows:
+            if row in places:
+                value = fused.normalised[leg].get(row, 0.0)
+                found[row][leg] = Origin(
+                    rank=places[row] + 1,
+                    score=float(ranking.scores[places[row]]),
+                    normalised=value,
+                    share=weights[leg] / total * value,
+                )
+    return found
+
+
+def _hit(stored: StoredChunk, score: float, origins: Mapping[str, Origin]) -> Hit:
+    return Hit(chunk=stored.chunk, score=score, origins=origins, citation=cite(stored), row=stored.row)
+
+
+def cite(stored: StoredChunk) -> Citation:
+    """Where a stored chunk can be looked up."""
+    chunk = stored.chunk
+    return Citation(
+        source=_readable(stored.source) if stored.source else chunk.document_id,
+        uri=chunk.document_id,
+        title=stored.title,
+        lines=chunk.lines,
+        headings=chunk.headings,
+    )
+
+
+def _readable(uri: str) -> str:
+    path = source_path(uri)
+    if path is None:
+        return uri
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

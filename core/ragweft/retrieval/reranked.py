@@ -1,0 +1,109 @@
+"""A second, closer look at the head of another retriever's answer."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ragweft.errors import ProviderError
+from ragweft.flow import Failed, Flow, Step, arun, one, run
+from ragweft.types import Origin, Results, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ragweft.protocols import Reranker, Retriever
+    from ragweft.types import Hit, Metadata
+
+__all__ = ["Reranked"]
+
+
+class Reranked:
+    """A `Retriever`: the best *pool* hits of another one, reordered by a reranker.
+
+    A reranker that fails or overruns its deadline leaves the order as it was; the trace says so.
+    """
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        reranker: Reranker,
+        *,
+        threads: Executor,
+        pool: int = 50,
+        deadline: float | None = 10.0,
+    ) -> None:
+        self._retriever = retriever
+        self._reranker = reranker
+        self._threads = threads
+        self._pool = pool
+        self._deadline = deadline
+
+    def __repr__(self) -> str:
+        return f"Reranked({self._retriever!r}, {self._reranker.name}, pool={self._pool})"
+
+    def retrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
+        """At most *k* hits, in the reranker's order."""
+        base = self._retriever.retrieve(query, k=max(k, self._pool), where=where)
+        return self.reorder(base, k=k)
+
+    async def aretrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
+        """As `retrieve`, without blocking the running loop."""
+        native = getattr(self._retriever, "aretrieve", None)
+        pool = max(k, self._pool)
+        if native is None:
+            call = partial(self._retriever.retrieve, query, k=pool, where=where)
+            base = await arun(one(Step(call=call)), self._threads)
+        else:
+            base = await native(query, k=pool, where=where)
+        return await self.areorder(base, k=k)
+
+    def reorder(self, base: Results, *, k: int) -> Results:
+        """The best *k* of *base* in the reranker's order."""
+        return run(self._flow(base, k), self._threads)
+
+    async def areorder(self, base: Results, *, k: int) -> Results:
+        """As `reorder`, without blocking the running loop."""
+        return await arun(self._flow(base, k), self._threads)
+
+    def _flow(self, base: Results, k: int) -> Flow[Results]:
+        if not base.hits:
+            return base
+        started = time.perf_counter()
+        native = getattr(self._reranker, "arerank", None)
+        step = Step(
+            call=partial(self._reranker.rerank, base.query, base.hits),
+            acall=partial(native, base.query, base.hits) if native is not None else None,
+            tolerant=True,
+            seconds=self._deadline,
+        )
+        (scores,) = yield (step,)
+        name = self._reranker.name
+        if not isinstance(scores, Failed) and len(scores) != len(base.hits):
+            text = f"{name} gave {len(scores)} scores for {len(base.hits)} passages"
+            scores = Failed(ProviderError(text, retryable=True))
+        ms = (time.perf_counter() - started) * 1000
+        stage = Stage(name="rerank", ms=ms, candidates=len(base.hits), note=name)
+        trace = replace(base.trace, stages=(*base.trace.stages, stage))
+        if isinstance(scores, Failed):
+            said = f"reranker {name} failed, the fused order stands: {scores.error}"
+            trace = replace(trace, degraded=(*trace.degraded, said))
+            return replace(base, hits=base.hits[:k], trace=trace)
+        return replace(base, hits=tuple(_reordered(base.hits, scores)[:k]), trace=trace)
+
+
+def _reordered(hits: Sequence[Hit], scores: Sequence[float]) -> list[Hit]:
+    # Ties keep the order they came in.
+    order = sorted(range(len(hits)), key=lambda i: (-scores[i], i))
+    low, high = min(scores), max(scores)
+    out = []
+    for place, i in enumerate(order):
+        normalised = (scores[i] - low) / (high - low) if high > low else 1.0
+        opinion = Origin(
+            rank=place + 1, score=float(scores[i]), normalised=float(normalised), share=float(i - place)
+        )
+        out.append(replace(hits[i], score=float(scores[i]), origins={**hits[i].origins, "rerank": opinion}))
+    return out

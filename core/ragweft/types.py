@@ -1,0 +1,280 @@
+"""The values that travel between rooms: frozen, keyword-only, free of heavy imports.
+
+Offsets are Unicode code points into `Document.text`, half open. Lines are counted from 1, inclusive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector: TypeAlias = NDArray[np.float32]
+    """One embedding, shape (dims,), unit length."""
+    Vectors: TypeAlias = NDArray[np.float32]
+    """Embeddings, shape (n, dims), every row of unit length (or all zero for a text without content)."""
+    Rows: TypeAlias = NDArray[np.int64]
+    """Row numbers, shape (n,): the immutable keys the indexes know chunks by."""
+    TokenIds: TypeAlias = NDArray[np.int32]
+    """Token numbers of one text in an embedder's own vocabulary, shape (n,)."""
+
+Json: TypeAlias = "str | int | float | bool | None | Sequence[Json] | Mapping[str, Json]"
+Metadata: TypeAlias = Mapping[str, Json]
+
+
+def no_metadata() -> Metadata:
+    """An empty metadata mapping (a typed default factory)."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The half-open range [start, end) of code points a chunk covers in its document's text."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A text as it was loaded or given."""
+
+    id: str
+    """Stable: the source URI, or the caller's own name. The same id again replaces the document."""
+    text: str
+    metadata: Metadata = field(default_factory=no_metadata)
+    """JSON-like values a `where` filter can test. Dates are stored as ISO 8601 strings; NaN is refused."""
+    source: str | None = None
+    """URI of the file the text came from; None for a text given by a program."""
+    title: str | None = None
+    format: str = "text"
+    """How the text is written, which decides where it may be cut: a key of `chunking.FORMATS`
+    ("markdown", "rst", "python", "code", "table", "text"); anything else is treated as "text"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A passage of a document that is indexed and returned as one."""
+
+    id: str
+    """Digest of document id, span and text (see `chunk_id`), or the caller's own for pre-chunked input."""
+    document_id: str
+    text: str
+    ordinal: int = 0
+    """Position among the chunks of the document, from 0."""
+    context: str = ""
+    """What the chunk cannot say by itself (title, section, opening line …); indexed beside the text."""
+    span: Span | None = None
+    """Where `text` stands in the document's text; None only for chunks given without their document."""
+    headings: tuple[str, ...] = ()
+    """Heading path or enclosing definitions, outermost first."""
+    lines: tuple[int, int] | None = None
+    """First and last line in the source, counted from 1."""
+    metadata: Metadata = field(default_factory=no_metadata)
+
+    @property
+    def indexed_text(self) -> str:
+        """What embedders and the lexical index see: the context, a blank line, the text."""
+        return f"{self.context}\n\n{self.text}" if self.context else self.text
+
+
+def chunk_id(document_id: str, span: Span, text: str) -> str:
+    """Name a chunk by what it is: 32 hex digits of BLAKE2b over document id, span and text.
+
+    36 bytes is the longest key Chroma Cloud takes; 16 bytes of digest keep collisions out of reach.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (document_id, f"{span.start}:{span.end}", text):
+        raw = part.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """What makes vectors comparable: vectors of different spaces never meet in one index."""
+
+    model: str
+    """Provider and model, as in `"static:l2-supercat"`."""
+    dims: int
+    dtype: str = "float32"
+    revision: str = ""
+    """Whatever else changes the numbers: prompt, role handling, tokenisation, weights digest."""
+
+    def __str__(self) -> str:
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.model}{revision}/{self.dims}/{self.dtype}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """A text as an embedder's tokenizer sees it."""
+
+    ids: TokenIds
+    """Token numbers, shape (n,), int32."""
+    starts: TokenIds
+    """For each token the code point where its word begins: nondecreasing, shape (n,), int32. A cut at a
+    value of `starts` or in white space leaves the tokens on both sides as they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """What a leg returns: rows by falling score, ties by rising row."""
+
+    rows: Rows
+    scores: Vector
+    """The leg's own raw scores, float32, shape (n,)."""
+    generation: int
+    """The ledger generation the index had applied when it answered."""
+    exhausted: bool = False
+    """True when the leg has nothing more to offer below these rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """One stage's opinion of one hit."""
+
+    rank: int
+    """Position in that leg's list, from 1."""
+    score: float
+    """The leg's raw score: cosine for dense, BM25 for lexical, the reranker's own for a reranker."""
+    normalised: float
+    """The raw score as the fusion saw it, after normalisation over the pool."""
+    share: float
+    """What this leg added to the fused score; for a reranker, how many places it moved the hit up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """Where a hit can be looked up. `str()` of it is `path:line`, as editors understand it."""
+
+    source: str
+    """Path below the working directory if it lies there, absolute path otherwise; or the document id."""
+    uri: str
+    """The document's stable id."""
+    title: str | None = None
+    lines: tuple[int, int] | None = None
+    headings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.lines[0]}" if self.lines else self.source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A chunk that answers, with the reasons it ranked where it did."""
+
+    chunk: Chunk
+    score: float
+    """Final score; comparable within one Results only."""
+    origins: Mapping[str, Origin]
+    """Stage name ("dense", "lexical", …) to its opinion; a leg that did not find the chunk is absent."""
+    citation: Citation
+    row: int | None = None
+    """The ledger's immutable key of this version of the chunk; None outside an index."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What was paid for: tokens sent to providers, and US dollars."""
+
+    tokens: int = 0
+    usd: float = 0.0
+    calls: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            tokens=self.tokens + other.tokens, usd=self.usd + other.usd, calls=self.calls + other.calls
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One line of a trace."""
+
+    name: str
+    ms: float
+    candidates: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What happened on the way to an answer."""
+
+    stages: tuple[Stage, ...] = ()
+    generation: int = 0
+    """The ledger generation the answer was read at."""
+    degraded: tuple[str, ...] = ()
+    """One sentence for each stage that failed or was skipped."""
+    cache: str = "off"
+    floors: Mapping[str, float] = field(default_factory=dict[str, float])
+    """For each leg the raw score at the bottom of its pool: what a new chunk must beat to matter."""
+
+    @property
+    def ms(self) -> float:
+        """Sum of the stages, in milliseconds; legs that ran side by side count each."""
+        return sum(stage.ms for stage in self.stages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results(Sequence[Hit]):
+    """Hits, best first, with the trace and what they cost."""
+
+    hits: tuple[Hit, ...] = ()
+    query: str = ""
+    trace: Trace = field(default_factory=Trace)
+    usage: Usage = field(default_factory=Usage)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        """The hit at a position, or a tuple of hits for a slice."""
+        return self.hits[index]
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A source that was not taken in, and why."""
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReport:
+    """What a `sync`, `add` or `remove` did. Once it is returned, everything it counts is acknowledged."""
+
+    added: int = 0
+    updated: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    failed: tuple[Failure, ...] = ()
+    """Sources of a supported type that could not be read; they make the exit status 3."""
+    skipped: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Files left out by rule, counted by reason (unsupported type, binary, ignored …)."""
+    chunks: int = 0
+    """Chunks written by this call."""
+    seconds: float = 0.0
+    generation: int = 0
+    usage: Usage = field(default_factory=Usage)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> int:
+        """Documents added, updated or removed."""
+        return self.added + self.updated + self.removed
