@@ -27,6 +27,7 @@ from ragweft.errors import LoadError, RecipeError
 from ragweft.types import Encoding, Space
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from tokenizers import Tokenizer as HfTokenizer
 
     from ragweft.types import TokenIds, Vector, Vectors
@@ -46,7 +47,7 @@ class StaticEmbedder:
     """Mean of static token vectors, unit length. Implements `Embedder`, `Tokenizer` and `TokenEmbedder`."""
 
     def __init__(self, *, dims: int = 256) -> None:
-        """Load the table truncated to *dims* (64, 128 or 256).
+        """Find the table, to be read on first use and truncated to *dims* (64, 128 or 256).
 
         Raises:
             RecipeError: *dims* is none of the sizes the table was trained for.
@@ -55,9 +56,11 @@ class StaticEmbedder:
         if dims not in DIMS:
             raise RecipeError(f"static embedder: dims = {dims} is not one of {', '.join(map(str, DIMS))}")
         weights, tokenizer = _data_files()
-        self._half = _load_table(weights)[:, :dims]
+        self._files = weights, tokenizer
+        self._half: NDArray[np.float16] | None = None
         self._full: Vectors | None = None
-        self._vocabulary = _Vocabulary(_load_tokenizer(tokenizer))
+        self._known: _Vocabulary | None = None
+        self._lock = threading.Lock()
         self._space = Space(
             model="static:wordllama-l2-supercat",
             dims=dims,
@@ -86,7 +89,7 @@ class StaticEmbedder:
         """Unit mean of the token vectors of each text, float32, shape (len(batch), dims); zero for none."""
         if self._full is None:
             # A bulk gather from float32 is three times as fast as from float16; a lone query needs neither.
-            self._full = np.ascontiguousarray(self._half, dtype=np.float32)
+            self._full = np.ascontiguousarray(self._table(), dtype=np.float32)
         table = self._full
         sums = np.zeros((len(batch), self._space.dims), dtype=np.float32)
         for row, ids in enumerate(batch):
@@ -101,16 +104,30 @@ class StaticEmbedder:
     def embed_query(self, text: str) -> Vector:
         """Embed a text to find with: float32, shape (dims,). The table knows no difference of roles."""
         ids, _ = self._tokens(_WORD.findall(text))
-        total = self._half[ids].astype(np.float32).sum(axis=0, dtype=np.float32)
+        total = self._table()[ids].astype(np.float32).sum(axis=0, dtype=np.float32)
         vector: Vector = _unit(total[np.newaxis, :])[0]
         return vector
 
     def _tokens(self, words: list[str]) -> tuple[TokenIds, TokenIds]:
         # One vocabulary object for the whole call: another thread may start a fresh one meanwhile.
-        vocabulary = self._vocabulary
+        vocabulary = self._vocabulary()
         if len(vocabulary) > _MEMO_WORDS:
-            vocabulary = self._vocabulary = _Vocabulary(vocabulary.tokenizer)
+            vocabulary = self._known = _Vocabulary(vocabulary.tokenizer)
         return vocabulary.lookup(words)
+
+    def _table(self) -> NDArray[np.float16]:
+        if self._half is None:
+            with self._lock:
+                if self._half is None:
+                    self._half = _load_table(self._files[0])[:, : self._space.dims]
+        return self._half
+
+    def _vocabulary(self) -> _Vocabulary:
+        if self._known is None:
+            with self._lock:
+                if self._known is None:
+                    self._known = _Vocabulary(_load_tokenizer(self._files[1]))
+        return self._known
 
 
 class _Vocabulary:

@@ -19,12 +19,11 @@ from ragweft.errors import LoadError, ProviderError
 from ragweft.ledger.filters import clean_metadata
 from ragweft.ledger.writer import Prepared, digest_of
 from ragweft.protocols import TokenEmbedder
-from ragweft.types import Chunk, Document
 
 if TYPE_CHECKING:
     from ragweft.ledger.vector_store import VectorStore
     from ragweft.protocols import Chunker, Contextualizer, Embedder
-    from ragweft.types import Metadata, TokenIds, Vectors
+    from ragweft.types import Chunk, Document, Metadata, TokenIds, Vectors
 
 __all__ = ["Loaded", "Pipeline", "batched"]
 
@@ -54,6 +53,7 @@ class Pipeline:
         self._chunker = chunker
         self._contextualizer = contextualizer
         self._embedder = embedder
+        self._by_tokens = embedder if isinstance(embedder, TokenEmbedder) else None
         self._store = store
         self.fingerprint = f"{chunker.fingerprint} | {contextualizer.fingerprint}"
         """How documents are cut and placed: a stored document with another fingerprint is cut anew."""
@@ -95,8 +95,8 @@ class Pipeline:
         )
         chunks = [replace(chunk, metadata=_merged(shared, chunk.metadata)) for chunk in chunks]
         tokens: list[bytes | None] = [None] * len(chunks)
-        if isinstance(self._embedder, TokenEmbedder):
-            tokens = [self._embedder.encode(c.indexed_text).ids.astype("<i4").tobytes() for c in chunks]
+        if self._by_tokens is not None:
+            tokens = [self._by_tokens.encode(c.indexed_text).ids.astype("<i4").tobytes() for c in chunks]
         return Prepared(
             document=document,
             digest=self.digest(document),
@@ -121,9 +121,9 @@ class Pipeline:
             self._store.put(digests, self._vectors([wanted[digest] for digest in digests]))
 
     def _vectors(self, inputs: Sequence[tuple[Chunk, bytes | None]]) -> Vectors:
-        if isinstance(self._embedder, TokenEmbedder):
+        if self._by_tokens is not None:
             ids: list[TokenIds] = [np.frombuffer(tokens or b"", dtype="<i4") for _, tokens in inputs]
-            vectors = self._embedder.embed_tokens(ids)
+            vectors = self._by_tokens.embed_tokens(ids)
         else:
             vectors = self._embedder.embed_documents([chunk.indexed_text for chunk, _ in inputs])
         expected = (len(inputs), self._embedder.space.dims)

@@ -125,12 +125,13 @@ class Slot(Generic[F]):
             return False
         return True
 
-    def heal(self) -> None:
-        """After a search met damage: set the follower aside and rebuild it in the background."""
+    def heal(self, *, damaged: bool = True) -> None:
+        """Bring the follower level in the background; a *damaged* one is opened anew or replaced."""
         with self._guard:
             if self._read_only or (self._healing is not None and self._healing.is_alive()):
                 return
-            self._close()
+            if damaged:
+                self._close()
             self._healing = threading.Thread(target=self.catch_up, name=f"ragweft-heal-{self.name}")
             self._healing.start()
 
@@ -140,11 +141,15 @@ class Slot(Generic[F]):
             self._replace("rebuilt on request")
             self._apply(self.get(), progress)
 
-    def state(self) -> FollowerState:
-        """Compare with the ledger, without mending anything."""
+    def state(self, *, opening: bool = True) -> FollowerState:
+        """Compare with the ledger, without bringing it level.
+
+        Not *opening*: a follower this process has not opened is judged by what it last reported.
+        """
         try:
-            with self._guard:
-                follower = self.get()
+            if not opening and self._follower is None:
+                raise IndexLocked("not opened by this process; as last reported")
+            follower = self.get()
             applied, rows = follower.applied_generation, len(follower)
         except IndexLocked as error:
             reported = self._ledger.follower_generations().get(self.name, 0)

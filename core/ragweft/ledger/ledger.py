@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.errors import IndexDamaged, IndexLocked
 from ragweft.ledger import schema
 from ragweft.ledger.database import Database, quick_check
-from ragweft.ledger.schema import ALIVE, chunks, documents, facts, followers
+from ragweft.ledger.schema import ALIVE, chunks, documents, facts, followers, spend
 from ragweft.ledger.snapshot import Snapshot
 from ragweft.ledger.writer import Commit, DocumentState, Prepared, write_batch
+from ragweft.types import Usage
 
 __all__ = ["Ledger"]
 
@@ -161,6 +162,14 @@ class Ledger:
         """What the followers last reported."""
         with self._database.read() as connection:
             return dict(connection.execute(select(followers.c.name, followers.c.applied)).tuples().all())
+
+    def spent(self) -> Usage:
+        """Everything paid for through this index so far."""
+        s = spend.c
+        query = select(func.sum(s.tokens), func.sum(s.usd), func.sum(s.calls))
+        with self._database.read() as connection:
+            tokens, usd, calls = connection.execute(query).one()
+        return Usage(tokens=tokens or 0, usd=usd or 0.0, calls=calls or 0)
 
     def check(self) -> str:
         """SQLite's verdict on the file: "ok" or the first fault."""

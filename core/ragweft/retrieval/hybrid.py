@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Hybrid"]
 
+_MANY = 2_000
+"""Rows a leg may lack before its index is brought level in the background: scoring them takes about 0.1 s."""
 _DEEPER = 4
 """Factor by which a leg's list grows when too few of its candidates were admitted."""
 
@@ -176,10 +178,15 @@ class Hybrid:
         rankings: dict[str, Ranking] = {}
         for answer, kept in zip(answers, admitted, strict=True):
             started = time.perf_counter()
-            ranking = rankings[answer.leg] = _complete(answer, kept, snapshot, scope, n)
+            ranking, unseen = _complete(answer, kept, snapshot, scope, n)
+            rankings[answer.leg.name] = ranking
             spent = answer.ms + _since(started)
             note = answer.question.note
-            lines.append(Stage(name=answer.leg, ms=spent, candidates=len(ranking.rows), note=note))
+            if unseen:
+                note += f", {unseen:,} rows scored from the ledger"
+            if unseen > _MANY:
+                answer.leg.mend()
+            lines.append(Stage(name=answer.leg.name, ms=spent, candidates=len(ranking.rows), note=note))
         started = time.perf_counter()
         fused = fuse(rankings, self._weights, method=self._method, k=self._rrf_k)
         best = _best(fused, query.k, query.min_score)
@@ -202,7 +209,7 @@ def _ask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
     started = time.perf_counter()
     question = leg.ask(text)
     ranking = question.search(n=n, among=scope.among)
-    return Answer(leg=leg.name, question=question, ranking=ranking, asked=n, ms=_since(started))
+    return Answer(leg=leg, question=question, ranking=ranking, asked=n, ms=_since(started))
 
 
 async def _aask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
@@ -210,7 +217,7 @@ async def _aask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
     assert leg.aask is not None
     question = await leg.aask(text)
     ranking = question.search(n=n, among=scope.among)
-    return Answer(leg=leg.name, question=question, ranking=ranking, asked=n, ms=_since(started))
+    return Answer(leg=leg, question=question, ranking=ranking, asked=n, ms=_since(started))
 
 
 def _may_hold_more(answer: Answer, kept: int, n: int) -> bool:
@@ -226,23 +233,26 @@ def _deeper(answer: Answer, scope: Scope) -> Answer:
     return replace(answer, ranking=ranking, asked=asked, ms=answer.ms + _since(started))
 
 
-def _complete(answer: Answer, kept: set[int], snapshot: Snapshot, scope: Scope, n: int) -> Ranking:
-    """The leg's *n* best among the rows *kept* and those it has not applied yet."""
+def _complete(answer: Answer, kept: set[int], snapshot: Snapshot, scope: Scope, n: int) -> tuple[Ranking, int]:
+    """The leg's *n* best among the rows *kept* and those it has not applied yet, and how many these were."""
     ranking = answer.ranking
     alive = np.array([row in kept for row in ranking.rows.tolist()], dtype=bool)
     rows, scores = ranking.rows[alive], ranking.scores[alive]
     known = ranking.generation if scope.among is None else min(ranking.generation, scope.since)
+    lacking = 0
     if known < snapshot.generation:
         unseen = np.setdiff1d(snapshot.born_after(known), ranking.rows)
         wanted = scope.admit(snapshot, unseen.tolist())
+        lacking = len(wanted)
         if wanted:
             extra = answer.question.score(snapshot, np.array(sorted(wanted), dtype=np.int64))
             rows, scores = np.concatenate([rows, extra.rows]), np.concatenate([scores, extra.scores])
             order = np.lexsort((rows, -scores))
             rows, scores = rows[order], scores[order]
-    return Ranking(
+    complete = Ranking(
         rows=rows[:n], scores=scores[:n], generation=snapshot.generation, exhausted=ranking.exhausted
     )
+    return complete, lacking
 
 
 def _best(fused: Fused, k: int, min_score: float | None) -> list[tuple[int, float]]:
@@ -271,6 +281,11 @@ def _origins(
 
 def _hit(stored: StoredChunk, score: float, origins: Mapping[str, Origin]) -> Hit:
     return Hit(chunk=stored.chunk, score=score, origins=origins, citation=cite(stored), row=stored.row)
+
+
+def bare_hit(stored: StoredChunk) -> Hit:
+    """A stored chunk as a hit nobody ranked."""
+    return Hit(chunk=stored.chunk, score=0.0, origins={}, citation=cite(stored), row=stored.row)
 
 
 def cite(stored: StoredChunk) -> Citation:

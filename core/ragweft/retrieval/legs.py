@@ -51,6 +51,10 @@ class Leg(Protocol):
         """Understand *query*."""
         ...
 
+    def mend(self) -> None:
+        """Have the index brought level in the background: too many rows had to be scored one by one."""
+        ...
+
     @property
     def aask(self) -> Callable[[str], Awaitable[Question]] | None:
         """The same without blocking, if the leg waits for a network."""
@@ -73,6 +77,10 @@ class DenseLeg:
     def ask(self, query: str) -> Question:
         """Embed *query*."""
         return _DenseQuestion(self._embedder.embed_query(query), self._planner, self._store)
+
+    def mend(self) -> None:
+        """Bring the vector index level in the background."""
+        self._planner.mend()
 
     @property
     def aask(self) -> Callable[[str], Awaitable[Question]] | None:
@@ -132,6 +140,10 @@ class LexicalLeg:
         """Keep *query*; the index analyses it."""
         return _LexicalQuestion(query, self._slot)
 
+    def mend(self) -> None:
+        """Bring the lexical index level in the background."""
+        self._slot.heal(damaged=False)
+
 
 class _LexicalQuestion:
     def __init__(self, query: str, slot: Slot[LexicalIndex]) -> None:
@@ -157,7 +169,7 @@ class _LexicalQuestion:
 class Answer:
     """What a leg said, and how to ask it for more."""
 
-    leg: str
+    leg: Leg
     question: Question
     ranking: Ranking
     asked: int

@@ -72,6 +72,10 @@ class Planner:
             self._flat.heal()
             raise
 
+    def mend(self) -> None:
+        """Bring the matrix level in the background."""
+        self._flat.heal(damaged=False)
+
     def _by_graph(self, slot: Slot[VectorIndex], vector: Vector, n: int) -> tuple[Ranking | None, str]:
         try:
             chroma = slot.get()

@@ -1,0 +1,280 @@
+"""From a recipe to working parts: the only place that knows which class stands behind which word.
+
+Nothing here opens more than it must: the static table, tantivy and Chroma are loaded by their first use.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragweft.chunking import FixedChunker, RecursiveChunker, StructureChunker
+from ragweft.context import NoContext, OutlineContextualizer
+from ragweft.errors import RecipeError, SpaceMismatch
+from ragweft.ingestion.pipeline import Pipeline
+from ragweft.ledger.followers import Slot
+from ragweft.ledger.ledger import Ledger
+from ragweft.ledger.vector_store import VectorStore
+from ragweft.protocols import Tokenizer
+from ragweft.retrieval.hybrid import Hybrid
+from ragweft.retrieval.legs import DenseLeg, LexicalLeg
+from ragweft.retrieval.planning import Planner
+from ragweft.retrieval.scope import Scopes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ragweft.protocols import Chunker, Contextualizer, Embedder, LexicalIndex, Reranker, VectorIndex
+    from ragweft.recipe import Recipe
+    from ragweft.types import Chunk, Rows, Space, Vectors
+
+__all__ = ["Followers", "Parts", "build_hybrid", "build_parts", "resolve_reranker"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followers:
+    """The indexes of one ledger."""
+
+    flat: Slot[VectorIndex]
+    lexical: Slot[LexicalIndex]
+    chroma: Slot[VectorIndex] | None
+
+    @property
+    def every(self) -> Sequence[Slot[VectorIndex] | Slot[LexicalIndex]]:
+        """All of them, the cheap ones first."""
+        return (self.flat, self.lexical) if self.chroma is None else (self.flat, self.lexical, self.chroma)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything an open index is made of."""
+
+    folder: Path
+    recipe: Recipe
+    read_only: bool
+    embedder: Embedder
+    ledger: Ledger
+    store: VectorStore
+    pipeline: Pipeline
+    followers: Followers
+
+    def close(self) -> None:
+        """Let go of every file and lock. Idempotent."""
+        for slot in self.followers.every:
+            slot.close()
+        self.store.close()
+        self.ledger.close()
+
+
+def build_parts(
+    folder: Path,
+    recipe: Recipe,
+    embedder: Embedder,
+    *,
+    chunker: Chunker | None,
+    contextualizer: Contextualizer | None,
+    read_only: bool,
+) -> Parts:
+    """Open the ledger in *folder* and put the parts *recipe* names around it; given parts replace its own.
+
+    Raises:
+        SpaceMismatch: the index was filled by another embedder.
+        IndexDamaged: the ledger cannot be read.
+        IndexLocked: the folder cannot be written or shared.
+    """
+    ledger = Ledger(folder, space=str(embedder.space), read_only=read_only)
+    try:
+        if ledger.space != str(embedder.space):
+            raise SpaceMismatch(
+                f"{folder}: filled by {ledger.space}, opened with {embedder.space}; open it with the embedder "
+                "it was filled by, or sync into a new index"
+            )
+        store = VectorStore(folder / "vectors.db", embedder.space, read_only=read_only)
+    except BaseException:
+        ledger.close()
+        raise
+    return Parts(
+        folder=folder,
+        recipe=recipe,
+        read_only=read_only,
+        embedder=embedder,
+        ledger=ledger,
+        store=store,
+        pipeline=build_pipeline(recipe, embedder, store, chunker=chunker, contextualizer=contextualizer),
+        followers=build_followers(folder, recipe, ledger, store, embedder.space, read_only=read_only),
+    )
+
+
+def build_pipeline(
+    recipe: Recipe,
+    embedder: Embedder,
+    store: VectorStore,
+    *,
+    chunker: Chunker | None = None,
+    contextualizer: Contextualizer | None = None,
+) -> Pipeline:
+    """The way in, as *recipe* describes it; given parts take the place of the recipe's."""
+    tokenizer = _tokenizer(embedder)
+    if contextualizer is None:
+        contextualizer = _contextualizer(recipe, tokenizer)
+    if chunker is None:
+        chunker = _chunker(recipe, tokenizer)
+    return Pipeline(chunker=chunker, contextualizer=contextualizer, embedder=embedder, store=store)
+
+
+def _tokenizer(embedder: Embedder) -> Tokenizer:
+    """The embedder's own tokenizer, or the static one's as a fair estimate of any other's."""
+    if isinstance(embedder, Tokenizer):
+        return embedder
+    from ragweft.embedding.static import StaticEmbedder
+
+    return StaticEmbedder()
+
+
+def _chunker(recipe: Recipe, tokenizer: Tokenizer) -> Chunker:
+    size, overlap = recipe.chunking.size, recipe.chunking.overlap
+    reserve = recipe.context.max_tokens if recipe.context.kind != "none" else 0
+    if recipe.chunking.strategy == "fixed":
+        return FixedChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
+    if recipe.chunking.strategy == "recursive":
+        return RecursiveChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
+    return StructureChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
+
+
+def _contextualizer(recipe: Recipe, tokenizer: Tokenizer) -> Contextualizer:
+    if recipe.context.kind == "none":
+        return NoContext()
+    return OutlineContextualizer(tokenizer=tokenizer, max_tokens=recipe.context.max_tokens)
+
+
+def build_followers(
+    folder: Path, recipe: Recipe, ledger: Ledger, store: VectorStore, space: Space, *, read_only: bool
+) -> Followers:
+    """The slots of the followers *recipe* wants, none of them opened yet."""
+
+    def flat(path: Path) -> VectorIndex:
+        from ragweft.vectors.flat import FlatIndex
+
+        return FlatIndex(path, space=space, ledger=ledger.uuid, read_only=read_only)
+
+    def lexical(path: Path) -> LexicalIndex:
+        from ragweft.lexical import Analyzer, TantivyIndex
+
+        analyzer = Analyzer(language=recipe.lexical.language)
+        return TantivyIndex(path, ledger=ledger.uuid, analyzer=analyzer, read_only=read_only)
+
+    def feed_vectors(index: VectorIndex, born: Rows, died: Rows, generation: int) -> None:
+        with ledger.snapshot() as snapshot:
+            rows, digests, _ = snapshot.inputs(born.tolist())
+        vectors: Vectors = store.get(digests)
+        index.apply(rows=rows, vectors=vectors, removed=died, generation=generation)
+
+    def feed_texts(index: LexicalIndex, born: Rows, died: Rows, generation: int) -> None:
+        with ledger.snapshot() as snapshot:
+            rows, _, texts = snapshot.inputs(born.tolist())
+        index.apply(rows=rows, texts=texts, removed=died, generation=generation)
+
+    chroma = None
+    if recipe.dense.engine != "flat" and not read_only:
+        opens = _chroma_factory(recipe, ledger, space)
+        sole = recipe.chroma.mode == "embedded"
+        chroma = Slot("chroma", folder, ledger, opens=opens, feed=feed_vectors, sole=sole)
+    return Followers(
+        flat=Slot("flat", folder, ledger, opens=flat, feed=feed_vectors, read_only=read_only),
+        lexical=Slot("lexical", folder, ledger, opens=lexical, feed=feed_texts, read_only=read_only),
+        chroma=chroma,
+    )
+
+
+def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
+    """The way out, as the recipe describes it."""
+    recipe = parts.recipe
+    planner = Planner(
+        parts.followers.flat,
+        parts.followers.chroma,
+        parts.ledger,
+        engine=recipe.dense.engine,
+        remote=recipe.chroma.mode != "embedded",
+        dims=parts.embedder.space.dims,
+    )
+    weight = recipe.retrieval.dense_weight
+    return Hybrid(
+        (DenseLeg(parts.embedder, planner, parts.store), LexicalLeg(parts.followers.lexical)),
+        parts.ledger,
+        scopes=Scopes(),
+        threads=threads,
+        weights={"dense": weight, "lexical": 1.0 - weight},
+        method=recipe.retrieval.fusion,
+        rrf_k=recipe.retrieval.rrf_k,
+        pool=recipe.retrieval.pool,
+    )
+
+
+def resolve_reranker(model: str) -> Reranker | None:
+    """The reranker a recipe names, from the entry point group `ragweft.rerankers`; None for "none".
+
+    Raises:
+        RecipeError: no such provider is installed.
+    """
+    if model == "none":
+        return None
+    provider, _, name = model.partition(":")
+    installed = {entry.name: entry for entry in entry_points(group="ragweft.rerankers")}
+    if provider not in installed:
+        known = ", ".join(sorted({"none", *installed}))
+        raise RecipeError(f"[rerank] model = {model!r}: no provider {provider!r}; known: {known}")
+    reranker: Reranker = installed[provider].load()(name)
+    return reranker
+
+
+def _chroma_factory(recipe: Recipe, ledger: Ledger, space: Space):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    settings = recipe.chroma
+
+    def describe(rows: Rows) -> Sequence[Chunk]:
+        with ledger.snapshot() as snapshot:
+            stored = snapshot.hydrate(rows.tolist())
+        return [stored[row].chunk for row in rows.tolist()]
+
+    def opens(path: Path) -> VectorIndex:
+        from ragweft.vectors.chroma import ChromaIndex
+
+        if settings.mode == "embedded":
+            return ChromaIndex.embedded(
+                path,
+                space=space,
+                ledger=ledger.uuid,
+                describe=describe,
+                collection=settings.collection,
+                store_text=settings.store_text,
+                ef_search=settings.ef_search,
+            )
+        key = os.environ.get("CHROMA_API_KEY", "")
+        if settings.mode == "http":
+            return ChromaIndex.http(
+                host=settings.host,
+                port=settings.port,
+                ssl=settings.ssl,
+                headers={"x-chroma-token": key} if key else {},
+                space=space,
+                ledger=ledger.uuid,
+                describe=describe,
+                collection=settings.collection,
+                store_text=settings.store_text,
+                ef_search=settings.ef_search,
+            )
+        return ChromaIndex.cloud(
+            tenant=settings.tenant,
+            database=settings.database,
+            api_key=key,
+            space=space,
+            ledger=ledger.uuid,
+            describe=describe,
+            collection=settings.collection,
+            store_text=settings.store_text,
+        )
+
+    return opens

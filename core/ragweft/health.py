@@ -1,0 +1,109 @@
+"""How an index is doing: `Index.status` and `Index.verify`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ragweft.assembly import Parts
+    from ragweft.ledger.followers import FollowerState
+    from ragweft.protocols import Progress
+    from ragweft.types import Usage
+
+__all__ = ["Status", "Verification", "take_status", "verify"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """An index at a glance; cheap to obtain."""
+
+    path: str
+    uuid: str
+    generation: int
+    documents: int
+    chunks: int
+    space: str
+    recipe: str
+    """The recipe's fingerprint."""
+    pipeline: str
+    """The retriever expression, as `repr` prints it."""
+    followers: tuple[FollowerState, ...]
+    bytes: int
+    """On disk, all files together."""
+    spent: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a verification found, and what it mended."""
+
+    ok: bool
+    """Everything agrees now."""
+    findings: tuple[str, ...]
+    mended: tuple[str, ...]
+    """Followers brought level or rebuilt."""
+    followers: tuple[FollowerState, ...]
+
+
+def take_status(parts: Parts, expression: str) -> Status:
+    """Read counts and sizes; Chroma is not opened for it."""
+    with parts.ledger.snapshot() as snapshot:
+        documents, chunks = snapshot.count_documents(), snapshot.count_live()
+        generation = snapshot.generation
+    chroma = parts.followers.chroma
+    return Status(
+        path=str(parts.folder),
+        uuid=parts.ledger.uuid,
+        generation=generation,
+        documents=documents,
+        chunks=chunks,
+        space=parts.ledger.space,
+        recipe=parts.recipe.fingerprint,
+        pipeline=expression,
+        followers=tuple(slot.state(opening=slot is not chroma) for slot in parts.followers.every),
+        bytes=_folder_bytes(parts.folder),
+        spent=parts.ledger.spent(),
+    )
+
+
+def verify(parts: Parts, *, repair: bool, progress: Progress) -> Verification:
+    """Compare ledger and followers, opening each; with *repair* bring level or rebuild what differs."""
+    findings: list[str] = []
+    mended: list[str] = []
+    verdict = parts.ledger.check()
+    if verdict != "ok":
+        findings.append(f"ledger.db: {verdict}")
+    for slot in parts.followers.every:
+        state = slot.state()
+        if state.level:
+            continue
+        findings.append(
+            f"{state.name}: {state.behind:,} changes behind" + (f"; {state.note}" * bool(state.note))
+        )
+        if repair and state.rows >= 0:
+            if state.note:
+                slot.rebuild(partial(progress, slot.name))
+            else:
+                slot.catch_up(progress=partial(progress, slot.name))
+            mended.append(state.name)
+    after = tuple(slot.state() for slot in parts.followers.every)
+    return Verification(
+        ok=verdict == "ok" and all(state.level for state in after),
+        findings=tuple(findings),
+        mended=tuple(mended),
+        followers=after,
+    )
+
+
+def _folder_bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file():
+                total += path.stat().st_size
+        except FileNotFoundError:  # a follower replaced its segment meanwhile
+            continue
+    return total

@@ -1,0 +1,342 @@
+"""The index: one folder, one façade. Everything else in ragweft is reached through it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from ragweft.assembly import build_hybrid, build_parts, resolve_reranker
+from ragweft.embedding import resolve_embedder
+from ragweft.errors import IndexLocked, LoadError, RagweftError
+from ragweft.health import Status, Verification, take_status, verify
+from ragweft.ingestion.intake import Intake
+from ragweft.loading import FileLoader
+from ragweft.opening import as_uri, as_uris, find_folder, settle_recipe
+from ragweft.retrieval.hybrid import bare_hit
+from ragweft.retrieval.reranked import Reranked
+from ragweft.types import Results
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ragweft.assembly import Parts
+    from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
+    from ragweft.recipe import Recipe
+    from ragweft.types import Chunk, Document, Hit, Metadata, SyncReport
+
+__all__ = ["Index"]
+
+_THREADS = min(32, (os.cpu_count() or 1) + 4)
+
+
+def _silent(_stage: str, _done: int, _total: int | None, /) -> None:
+    """Progress nobody listens to."""
+
+
+class Index:
+    """Documents in a folder on disk, searchable by meaning and by words.
+
+    Open it with `Index.open`. Any number of threads and processes may use one folder at once. Every verb has
+    an async twin: `search`/`asearch`, `add`/`aadd`, `remove`/`aremove`, `sync`/`sync_async`.
+    """
+
+    def __init__(self, parts: Parts, *, loader: Loader, reranker: Reranker | None = None) -> None:
+        """Made by `open`."""
+        self._parts = parts
+        self._loader = loader
+        self._reranker = reranker
+        self._closed = False
+        self._start()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] = ".ragweft",
+        *,
+        recipe: Recipe | str | None = None,
+        create: bool = True,
+        read_only: bool | None = None,
+        embedder: Embedder | None = None,
+        reranker: Reranker | None = None,
+        chunker: Chunker | None = None,
+        contextualizer: Contextualizer | None = None,
+        loader: Loader | None = None,
+    ) -> Self:
+        """Open the index in folder *path*, creating it if it does not exist and *create*.
+
+        *recipe* (a Recipe or a preset's name) is written to a new index's ragweft.toml; for an existing one it
+        may differ from that file only in how it searches, and does so for this object alone. *read_only* None
+        means: if the folder cannot be written. Parts given directly take the place of the recipe's.
+
+        Raises:
+            RecipeError: ragweft.toml or *recipe* is wrong, or contradicts how the index was made.
+            SpaceMismatch: the index was filled by another embedder.
+            IndexDamaged: the ledger cannot be read.
+            IndexLocked: the folder is missing and may not be created, or cannot be written or shared.
+        """
+        folder, read_only = find_folder(path, create=create, read_only=read_only)
+        chosen = settle_recipe(folder, recipe, read_only=read_only)
+        if embedder is None:
+            embedder = resolve_embedder(chosen.embedding.model, dims=chosen.embedding.dims)
+        if reranker is None:
+            reranker = resolve_reranker(chosen.rerank.model)
+        parts = build_parts(
+            folder,
+            chosen,
+            embedder,
+            chunker=chunker,
+            contextualizer=contextualizer,
+            read_only=read_only,
+        )
+        loader = loader or FileLoader(max_bytes=chosen.loading.max_bytes)
+        return cls(parts, loader=loader, reranker=reranker)
+
+    def __repr__(self) -> str:
+        return f"Index({str(self._parts.folder)!r}, {self._expression()})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._parts.folder
+
+    @property
+    def recipe(self) -> Recipe:
+        """How this index is made and searched."""
+        return self._parts.recipe
+
+    @property
+    def ledger(self) -> Ledger:
+        """The truth behind the index, for those who read it directly."""
+        return self._parts.ledger
+
+    def sync(
+        self,
+        *paths: str | os.PathLike[str],
+        progress: Progress = _silent,
+        level: bool = True,
+    ) -> SyncReport:
+        """Bring the index level with files and folders: new and changed files in, deleted ones out.
+
+        Only what lies under *paths* is touched. A file that cannot be read is named in the report and stops
+        nothing. When this returns, the work is on disk and every search anywhere sees it. *level* False leaves
+        the embedded Chroma collection behind for a later `catch_up` (searches do not wait for it).
+
+        Raises:
+            LoadError: a path does not exist.
+            ProviderError: the embedder failed; what was committed before stays, and syncing again goes on.
+        """
+        self._check_open(writing=True)
+        roots = [Path(path).expanduser().absolute() for path in paths]
+        return self._intake.sync(roots, progress=progress, level=level)
+
+    def add(self, items: Iterable[Document | Chunk], *, progress: Progress = _silent) -> SyncReport:
+        """Take in texts from a program. A document with a known id replaces it; equal content is not redone.
+
+        Documents are cut by the recipe; chunks keep the caller's ids and boundaries, join the chunks their
+        document already has, and replace those of the same id.
+
+        Raises:
+            LoadError: an id comes twice, metadata or text cannot be stored; batches before it are kept.
+            ProviderError: the embedder failed; batches before it are kept.
+        """
+        self._check_open(writing=True)
+        return self._intake.add(items, progress=progress)
+
+    def remove(
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        source: str | os.PathLike[str] | None = None,
+        where: Metadata | None = None,
+    ) -> SyncReport:
+        """Forget documents: by id, by the file or folder they came from, or by a metadata filter.
+
+        Raises:
+            InvalidFilter: *where* is malformed or empty.
+            LoadError: nothing was named.
+        """
+        self._check_open(writing=True)
+        if ids is None and source is None and where is None:
+            raise LoadError("remove: name ids, a source or a where filter")
+        uri = None if source is None else as_uri(source)
+        return self._intake.remove(ids=ids or (), source=uri, where=where, progress=_silent)
+
+    def search(
+        self,
+        query: str,
+        *,
+        k: int | None = None,
+        where: Metadata | None = None,
+        sources: Sequence[str | os.PathLike[str]] | None = None,
+        min_score: float | None = None,
+    ) -> Results:
+        """The *k* best hits (default: the recipe's), all satisfying *where* and from within *sources*.
+
+        *sources* are files or folders, as paths or URIs. *min_score* drops hits whose final score is lower. A
+        blank query has no hits.
+
+        Raises:
+            InvalidFilter: *where* is malformed.
+            RagweftError: every leg failed.
+        """
+        self._check_open()
+        k, pool = self._wanted(k)
+        if not query.strip():
+            return Results(query=query)
+        uris = as_uris(sources)
+        found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
+        return found if self._reranked is None else self._reranked.reorder(found, k=k)
+
+    async def asearch(
+        self,
+        query: str,
+        *,
+        k: int | None = None,
+        where: Metadata | None = None,
+        sources: Sequence[str | os.PathLike[str]] | None = None,
+        min_score: float | None = None,
+    ) -> Results:
+        """As `search`, without blocking the running loop."""
+        self._check_open()
+        k, pool = self._wanted(k)
+        if not query.strip():
+            return Results(query=query)
+        uris = as_uris(sources)
+        found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
+        return found if self._reranked is None else await self._reranked.areorder(found, k=k)
+
+    def search_many(
+        self, queries: Sequence[str], *, k: int | None = None, where: Metadata | None = None
+    ) -> list[Results]:
+        """`search` for each of *queries*, several at a time, in their order."""
+        self._check_open()
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="ragweft-many") as pool:
+            return list(pool.map(lambda query: self.search(query, k=k, where=where), queries))
+
+    def retrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
+        """An index is a `Retriever`: as `search`."""
+        return self.search(query, k=k, where=where)
+
+    async def aretrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
+        """As `retrieve`, without blocking the running loop."""
+        return await self.asearch(query, k=k, where=where)
+
+    async def aadd(self, items: Iterable[Document | Chunk]) -> SyncReport:
+        """As `add`, in a worker thread."""
+        return await asyncio.to_thread(self.add, items)
+
+    async def aremove(
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        source: str | os.PathLike[str] | None = None,
+        where: Metadata | None = None,
+    ) -> SyncReport:
+        """As `remove`, in a worker thread."""
+        return await asyncio.to_thread(partial(self.remove, ids=ids, source=source, where=where))
+
+    async def sync_async(self, *paths: str | os.PathLike[str], progress: Progress = _silent) -> SyncReport:
+        """As `sync`, in a worker thread; *progress* is called from that thread."""
+        return await asyncio.to_thread(partial(self.sync, *paths, progress=progress))
+
+    def explain(self, query: str, chunk_id: str, *, where: Metadata | None = None) -> Hit | None:
+        """Where a given chunk ranks for *query*, however far down: its hit with every leg's opinion.
+
+        None if no leg found it at all or it does not satisfy *where*.
+        """
+        self._check_open()
+        with self._parts.ledger.snapshot() as snapshot:
+            total = snapshot.count_live()
+        results = self._hybrid.retrieve(query, k=max(total, 1), where=where)
+        return next((hit for hit in results if hit.chunk.id == chunk_id), None)
+
+    def catch_up(self, *, progress: Progress = _silent) -> None:
+        """Bring every follower level with the ledger; followers busy in another process are left to it."""
+        self._check_open(writing=True)
+        for slot in self._parts.followers.every:
+            slot.catch_up(wait=slot is not self._parts.followers.chroma, progress=partial(progress, slot.name))
+
+    def status(self) -> Status:
+        """Counts, sizes and how level the followers are; mends nothing."""
+        self._check_open()
+        return take_status(self._parts, self._expression())
+
+    def verify(self, *, repair: bool = True, progress: Progress = _silent) -> Verification:
+        """Compare ledger and followers; with *repair* bring level or rebuild what differs.
+
+        Raises:
+            IndexDamaged: the ledger itself is damaged.
+        """
+        self._check_open(writing=repair)
+        return verify(self._parts, repair=repair, progress=progress)
+
+    def chunk(self, chunk_id: str) -> Hit | None:
+        """A chunk by id, as a hit without a score."""
+        self._check_open()
+        with self._parts.ledger.snapshot() as snapshot:
+            found = snapshot.chunks_named(chunk_id)
+        return bare_hit(found[0]) if found else None
+
+    def document(self, document_id: str) -> list[Hit]:
+        """The chunks of a document, in order, as hits without a score; empty if it is unknown."""
+        self._check_open()
+        with self._parts.ledger.snapshot() as snapshot:
+            return [bare_hit(stored) for stored in snapshot.chunks_of(document_id)]
+
+    def text(self, document_id: str) -> str | None:
+        """A document's whole text; None if it is unknown or was given in chunks."""
+        self._check_open()
+        return self._parts.ledger.text_of(document_id)
+
+    def close(self) -> None:
+        """Let go of every file and lock. Idempotent; also called by `with`."""
+        if self._closed:
+            return
+        self._closed = True
+        self._threads.shutdown(wait=self._pid == os.getpid())
+        self._parts.close()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ragweft")
+        self._intake = Intake(self._parts, self._loader)
+        self._hybrid = build_hybrid(self._parts, self._threads)
+        self._reranked = None
+        if self._reranker is not None:
+            pool = self._parts.recipe.rerank.pool
+            self._reranked = Reranked(self._hybrid, self._reranker, threads=self._threads, pool=pool)
+
+    def _expression(self) -> str:
+        return repr(self._reranked if self._reranked is not None else self._hybrid)
+
+    def _wanted(self, k: int | None) -> tuple[int, int]:
+        """Hits to return, and hits to fetch for the reranker."""
+        k = self._parts.recipe.retrieval.k if k is None else k
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        return k, k if self._reranked is None else max(k, self._parts.recipe.rerank.pool)
+
+    def _check_open(self, *, writing: bool = False) -> None:
+        if self._closed:
+            raise RagweftError(f"{self._parts.folder}: this index is closed; open it again with Index.open")
+        if writing and self._parts.read_only:
+            raise IndexLocked(f"{self._parts.folder}: the index is read-only; open it where it can be written")
+        if self._pid != os.getpid():
+            # A forked child has its parent's thread pool but none of its threads, and locks frozen as they were.
+            self._start()

@@ -1,0 +1,118 @@
+"""The writing verbs of an index: sync, add, remove."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragweft.errors import InvalidFilter, LoadError
+from ragweft.ingestion.given import grouped
+from ragweft.ingestion.pipeline import Loaded, batched
+from ragweft.ingestion.sync import Sync, Tally
+from ragweft.retrieval.scope import Scopes
+
+if TYPE_CHECKING:
+    from ragweft.assembly import Parts
+    from ragweft.protocols import Loader, Progress
+    from ragweft.types import Chunk, Document, Metadata, SyncReport
+
+__all__ = ["Intake"]
+
+
+class Intake:
+    """Writes to one index, one verb at a time within a process; other processes may write meanwhile."""
+
+    def __init__(self, parts: Parts, loader: Loader) -> None:
+        self._parts = parts
+        self._loader = loader
+        self._scopes = Scopes()
+        self._busy = threading.Lock()
+
+    def sync(self, paths: Sequence[Path], *, progress: Progress, level: bool) -> SyncReport:
+        """See `Index.sync`."""
+        if not paths:
+            raise LoadError("sync: name at least one file or folder")
+        parts = self._parts
+        with self._busy:
+            run = Sync(
+                parts.ledger,
+                parts.pipeline,
+                self._loader,
+                max_bytes=parts.recipe.loading.max_bytes,
+                committed=self._level,
+                progress=progress,
+                avoid=parts.folder,
+            )
+            run.run(paths)
+            return self._finished(run.tally, progress, level=level)
+
+    def add(self, items: Iterable[Document | Chunk], *, progress: Progress) -> SyncReport:
+        """See `Index.add`."""
+        parts = self._parts
+        with self._busy:
+            tally = Tally()
+            for batch in batched(grouped(items, parts.ledger)):
+                progress("adding", tally.added + tally.updated + tally.unchanged, None)
+                fresh = self._changed(batch)
+                tally.unchanged += len(batch) - len(fresh)
+                if fresh:
+                    tally.count(parts.ledger.commit(parts.pipeline.prepare(fresh), kind="add"))
+                    self._level()
+            return self._finished(tally, progress, level=True)
+
+    def remove(
+        self, *, ids: Sequence[str], source: str | None, where: Metadata | None, progress: Progress
+    ) -> SyncReport:
+        """See `Index.remove`; *source* is a URI."""
+        ledger = self._parts.ledger
+        with self._busy:
+            tally = Tally()
+            known = set(ledger.states_of(list(ids)))
+            if source is not None:
+                known |= {state.id for state in ledger.states_under(source).values()}
+            if where is not None:
+                if not where:
+                    raise InvalidFilter("remove: an empty filter means everything; delete the folder instead")
+                verdicts = self._scopes.verdicts(where, None)
+                with ledger.snapshot() as snapshot:
+                    verdicts.extend(snapshot)
+                known |= set(ledger.documents_where(verdicts.matching))
+            if known:
+                tally.count(ledger.commit([], removed=sorted(known), kind="remove"))
+            return self._finished(tally, progress, level=True)
+
+    def _changed(self, batch: Sequence[Loaded]) -> list[Loaded]:
+        pipeline = self._parts.pipeline
+        states = self._parts.ledger.states_of([loaded.document.id for loaded in batch])
+
+        def same(loaded: Loaded) -> bool:
+            state = states.get(loaded.document.id)
+            return (
+                loaded.chunks is None
+                and state is not None
+                and state.pipeline == pipeline.fingerprint
+                and state.digest == pipeline.digest(loaded.document)
+            )
+
+        return [loaded for loaded in batch if not same(loaded)]
+
+    def _level(self) -> None:
+        self._parts.followers.flat.catch_up()
+        self._parts.followers.lexical.catch_up()
+
+    def _finished(self, tally: Tally, progress: Progress, *, level: bool) -> SyncReport:
+        parts = self._parts
+        self._level()
+        chroma = parts.followers.chroma
+        if chroma is not None and level:
+            chroma.catch_up(wait=False, progress=partial(progress, "Chroma"))
+        if tally.changed:
+            states = [slot.state(opening=False) for slot in parts.followers.every]
+            parts.ledger.report({state.name: state.applied for state in states})
+            parts.store.checkpoint()
+        with parts.ledger.snapshot() as snapshot:
+            return replace(tally.report(), generation=snapshot.generation)

@@ -1,0 +1,179 @@
+"""Folders to the index: what is new or changed comes in, what is gone leaves, what is unchanged is not read."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragweft.errors import LoadError
+from ragweft.ingestion.pipeline import Loaded, Pipeline, batched
+from ragweft.ledger.writer import Commit, DocumentState
+from ragweft.loading import Failed, Found, discover, source_uri
+from ragweft.types import Failure, SyncReport
+
+if TYPE_CHECKING:
+    from ragweft.ledger.ledger import Ledger
+    from ragweft.protocols import Loader, Progress
+
+__all__ = ["Sync", "Tally"]
+
+_RACY_NS = 2_000_000_000
+"""A file changed within two seconds of being read may change again without a new time stamp (coarse clocks):
+its time is not trusted, the next sync reads it again and compares digests."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one job, turned into a report at its end."""
+
+    added: int = 0
+    updated: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    chunks: int = 0
+    failed: list[Failure] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.perf_counter)
+
+    def count(self, commit: Commit) -> None:
+        """Add up one more commit."""
+        self.added += commit.added
+        self.updated += commit.updated
+        self.removed += commit.removed
+        self.chunks += commit.rows_born
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was committed."""
+        return bool(self.added or self.updated or self.removed)
+
+    def report(self) -> SyncReport:
+        """The report so far."""
+        return SyncReport(
+            added=self.added,
+            updated=self.updated,
+            removed=self.removed,
+            unchanged=self.unchanged,
+            failed=tuple(self.failed),
+            skipped=dict(self.skipped),
+            chunks=self.chunks,
+            seconds=time.perf_counter() - self.started,
+        )
+
+
+class Sync:
+    """One run over some folders or files."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        pipeline: Pipeline,
+        loader: Loader,
+        *,
+        max_bytes: int,
+        committed: Callable[[], None],
+        progress: Progress,
+        avoid: Path,
+    ) -> None:
+        """*committed* is called after every commit, so that followers are level while the work goes on.
+
+        *avoid* is the index's own folder, never read as documents.
+        """
+        self._ledger = ledger
+        self._pipeline = pipeline
+        self._loader = loader
+        self._max_bytes = max_bytes
+        self._committed = committed
+        self._progress = progress
+        self._avoid = avoid
+        self.tally = Tally()
+
+    def run(self, paths: Sequence[Path]) -> None:
+        """Bring the index level with *paths*.
+
+        Raises:
+            LoadError: a path does not exist; nothing was done.
+            ProviderError: the embedder failed; what was committed before stays.
+        """
+        for path in paths:
+            if not path.exists():
+                raise LoadError(
+                    f"{path}: there is no such file or folder; check the name, or forget it with  "
+                    f"ragweft remove {path}"
+                )
+        for path in paths:
+            self._run_one(path)
+
+    def _run_one(self, root: Path) -> None:
+        found: list[Found] = []
+        seen: set[str] = set()
+        for item in discover(root, max_bytes=self._max_bytes):
+            if item.path.is_relative_to(self._avoid):
+                continue
+            if isinstance(item, Found):
+                found.append(item)
+                seen.add(source_uri(item.path))
+                if len(found) % 1000 == 0:
+                    self._progress("finding files", len(found), None)
+            elif isinstance(item, Failed):
+                self.tally.failed.append(Failure(source=str(item.path), reason=item.reason))
+                if item.transient:
+                    seen.add(source_uri(item.path))
+            else:
+                self.tally.skipped[item.reason] += 1
+        states = self._ledger.states_under(source_uri(root))
+        touched: list[DocumentState] = []
+        lost: set[str] = set()
+        for batch in batched(self._changed(found, states, touched, lost)):
+            prepared = self._pipeline.prepare(batch)
+            self.tally.count(self._ledger.commit(prepared, kind="sync"))
+            self._committed()
+        self._ledger.touch(touched)
+        gone = [state.id for source, state in states.items() if source not in seen or source in lost]
+        if gone:
+            self.tally.count(self._ledger.commit([], removed=gone, kind="sync"))
+            self._committed()
+
+    def _changed(
+        self,
+        found: Sequence[Found],
+        states: dict[str, DocumentState],
+        touched: list[DocumentState],
+        lost: set[str],
+    ) -> Iterator[Loaded]:
+        now = time.time_ns()
+        for place, item in enumerate(found):
+            self._progress("indexing", place, len(found))
+            uri = source_uri(item.path)
+            state = states.get(uri)
+            current = state is not None and state.pipeline == self._pipeline.fingerprint
+            if current and state is not None and (state.size, state.mtime_ns) == (item.size, item.mtime_ns):
+                self.tally.unchanged += 1
+                continue
+            try:
+                document = self._loader.load(item.path)
+            except LoadError as error:
+                self.tally.failed.append(Failure(source=str(item.path), reason=str(error)))
+                # What could not be read for now keeps its last version; what is no text any more has none.
+                if state is not None and not isinstance(error.__cause__, OSError):
+                    lost.add(uri)
+                continue
+            mtime = item.mtime_ns if now - item.mtime_ns > _RACY_NS else None
+            if current and state is not None and state.digest == self._pipeline.digest(document):
+                self.tally.unchanged += 1
+                touched.append(
+                    DocumentState(
+                        id=state.id,
+                        digest=state.digest,
+                        pipeline=state.pipeline,
+                        size=item.size,
+                        mtime_ns=mtime,
+                    )
+                )
+                continue
+            yield Loaded(document=document, size=item.size, mtime_ns=mtime)
+        self._progress("indexing", len(found), len(found))

@@ -1,0 +1,84 @@
+"""Finding or making an index folder, and settling which recipe rules it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragweft.errors import IndexLocked, RecipeError
+from ragweft.ledger.database import refuse_network_filesystem
+from ragweft.loading import source_uri
+from ragweft.recipe import Recipe, load_recipe, write_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["as_uri", "as_uris", "find_folder", "settle_recipe"]
+
+
+def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool | None) -> tuple[Path, bool]:
+    """The index folder, made if need be and allowed, and whether it can only be read.
+
+    Raises:
+        IndexLocked: it is missing and may not be made, cannot be made, or lies on a network file system.
+    """
+    folder = Path(path).expanduser().absolute()
+    exists = (folder / "ledger.db").exists()
+    if read_only is None:
+        read_only = exists and not os.access(folder, os.W_OK)
+    if not exists:
+        if read_only or not create:
+            advice = f"make one with  ragweft sync FOLDER --index {os.fspath(path)}"
+            raise IndexLocked(f"{folder}: there is no index here; {advice}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise IndexLocked(f"{folder}: cannot be made ({error.strerror}); choose another place") from None
+    refuse_network_filesystem(folder)
+    return folder, read_only
+
+
+def settle_recipe(folder: Path, given: Recipe | str | None, *, read_only: bool) -> Recipe:
+    """The recipe of an existing index, or *given* (or the default) written down for a new one.
+
+    Raises:
+        RecipeError: ragweft.toml or *given* is wrong, or they disagree on what is stored.
+    """
+    file = folder / "ragweft.toml"
+    wanted = Recipe.preset(given) if isinstance(given, str) else given
+    if file.exists():
+        stored = load_recipe(file)
+        if wanted is not None and wanted.indexing != stored.indexing:
+            raise RecipeError(
+                f"{file}: this index was made with another embedding, chunking or context than the recipe "
+                "given; open it without a recipe, or make a new index"
+            )
+        return wanted or stored
+    chosen = wanted or Recipe()
+    if not read_only:
+        # Two processes may make one index at once: whoever renames last, both read a whole file.
+        fresh = file.with_name(f"ragweft.toml.{os.getpid()}")
+        try:
+            fresh.write_text(write_recipe(chosen), encoding="utf-8")
+            fresh.replace(file)
+        except OSError as error:
+            raise IndexLocked(f"{folder}: cannot be written ({error.strerror})") from None
+    return chosen
+
+
+def as_uri(source: str | os.PathLike[str]) -> str:
+    """A path or URI as the URI documents are known by."""
+    text = os.fspath(source)
+    return text if "://" in text else source_uri(Path(text).expanduser().absolute())
+
+
+def as_uris(
+    sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | None,
+) -> list[str] | None:
+    """Several of them; a single one counts as a list of one, None stays None."""
+    if sources is None:
+        return None
+    if isinstance(sources, (str, os.PathLike)):
+        return [as_uri(sources)]
+    return [as_uri(source) for source in sources]
