@@ -5,7 +5,7 @@ matches, so no leg, index or door can disagree with another.
 
     {"lang": "en"}                           equal; on a list: one of its members is equal
     {"year": {"$gte": 2020, "$lt": 2024}}    several operators on one key: all must hold
-    {"$or": [{"a": 1}, {"$not": {"b": 2}}]}  logic, nestable; an empty filter matches everything
+    {"$or": [{"a": 1}, {"$not": {"b": 2}}]}  logic ($and, $or, $not), nestable; an empty filter matches all
     {"author.name": "Ada"}                   a dotted key reaches into nested objects
 
 `$eq $ne $gt $gte $lt $lte $in $nin` follow MongoDB: ordering compares numbers with numbers and strings with

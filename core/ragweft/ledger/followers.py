@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from ragweft.errors import IndexDamaged, IndexLocked
+from ragweft.ledger.locks import FolderLock, Timeout
 
 if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
@@ -83,8 +83,8 @@ class Slot(Generic[F]):
         self._feed = feed
         self._read_only = read_only
         self._sole = sole
-        # Reentrant per thread; a sole follower's lock is held from opening to closing, by any thread.
-        self._lock = FileLock(folder / f"{name}.lock", timeout=_LOCK_SECONDS, thread_local=not sole)
+        # A sole follower's lock is held from opening to closing, whichever threads do that.
+        self._lock = FolderLock(folder / f"{name}.lock", per_thread=not sole)
         self._owned = False
         self._follower: F | None = None
         self._guard = threading.RLock()
@@ -246,7 +246,7 @@ class Slot(Generic[F]):
                 yield
             return
         try:
-            self._lock.acquire(timeout=_LOCK_SECONDS if wait else 0)
+            self._lock.acquire(_LOCK_SECONDS if wait else 0)
         except Timeout:
             raise IndexLocked(f"{self._folder}: being brought up to date by another process") from None
         try:
@@ -258,7 +258,7 @@ class Slot(Generic[F]):
         if not self._sole or self._owned:
             return
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(0)
         except Timeout:
             raise IndexLocked(f"{self._folder}: open in another process") from None
         self._owned = True

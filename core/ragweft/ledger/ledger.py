@@ -161,7 +161,8 @@ class Ledger:
     def follower_generations(self) -> dict[str, int]:
         """What the followers last reported."""
         with self._database.read() as connection:
-            return dict(connection.execute(select(followers.c.name, followers.c.applied)).tuples().all())
+            reported = connection.execute(select(followers.c.name, followers.c.applied))
+            return {r.name: r.applied for r in reported}
 
     def spent(self) -> Usage:
         """Everything paid for through this index so far."""

@@ -85,7 +85,8 @@ class Snapshot:
 
     def live(self, rows: Sequence[int]) -> dict[int, int]:
         """Those of *rows* that are alive, each with the id of its metadata."""
-        return dict(self._connection.execute(_LIVE, {"asked": json.dumps(list(rows))}).tuples().all())
+        found = self._connection.execute(_LIVE, {"asked": json.dumps(list(rows))})
+        return {r.row: r.metadata for r in found}
 
     def metadatas(self, *, after: int) -> Iterator[tuple[int, Metadata]]:
         """Distinct metadata stored after id *after*; it never changes, so a reader need not ask twice."""

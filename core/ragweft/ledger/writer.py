@@ -126,7 +126,7 @@ class _Batch:
         found: dict[str, int] = {}
         for start in range(0, len(ids), _IN):
             query = select(documents.c.id, documents.c.key).where(documents.c.id.in_(ids[start : start + _IN]))
-            found.update(self._connection.execute(query).tuples().all())
+            found.update((r.id, r.key) for r in self._connection.execute(query))
         return found
 
     def _put(self, item: Prepared, key: int | None, generation: int) -> None:
