@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.errors import IndexDamaged, IndexLocked
 from ragweft.ledger import schema
 from ragweft.ledger.database import Database, quick_check
+from ragweft.ledger.locks import FolderLock, Timeout
 from ragweft.ledger.schema import ALIVE, chunks, documents, facts, followers, spend
 from ragweft.ledger.snapshot import Snapshot
 from ragweft.ledger.writer import Commit, DocumentState, Prepared, write_batch
@@ -47,7 +47,7 @@ class Ledger:
         self._folder = folder
         self._read_only = read_only
         self._database = Database(folder / "ledger.db", schema.LEDGER, read_only=read_only)
-        self._lock = FileLock(folder / "commit.lock", timeout=_LOCK_SECONDS)
+        self._lock = FolderLock(folder / "commit.lock")
         try:
             if not read_only:
                 self._create(space)
@@ -78,12 +78,14 @@ class Ledger:
             IndexLocked: another process held it for five minutes.
         """
         try:
-            with self._lock:
-                yield
+            self._lock.acquire(_LOCK_SECONDS)
         except Timeout:
-            raise IndexLocked(
-                f"{self._folder}: another process has been committing for {_LOCK_SECONDS:.0f} s"
-            ) from None
+            held = f"another process has been committing for {_LOCK_SECONDS:.0f} s"
+            raise IndexLocked(f"{self._folder}: {held}; end it or try again") from None
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def states_under(self, uri: str) -> dict[str, DocumentState]:
         """Documents whose source is *uri* or lies below it, by source."""
