@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
-from ragweft.types import Encoding
+from ragweft.types import Chunk, Document, Encoding, chunk_id
 
 _LONGEST_WORD = 64
 _LETTERS_PER_TOKEN = 4
@@ -30,3 +31,29 @@ class WordTokenizer:
                 counts.append(-(-length // _LETTERS_PER_TOKEN))
         starts = np.repeat(np.array(words, dtype=np.int32), np.array(counts, dtype=np.int32))
         return Encoding(ids=np.arange(len(starts), dtype=np.int32), starts=starts.astype(np.int32))
+
+
+def assert_sound(document: Document, chunks: Sequence[Chunk], *, capacity: int) -> None:
+    """What every chunker promises, whatever the document holds."""
+    text, tokenizer = document.text, WordTokenizer()
+    covered = bytearray(len(text))
+    before = -1
+    for number, chunk in enumerate(chunks):
+        span = chunk.span
+        assert span is not None
+        assert text[span.start : span.end] == chunk.text
+        assert (chunk.ordinal, chunk.document_id, chunk.lines) == (number, document.id, None)
+        assert chunk.id == chunk_id(document.id, span, chunk.text)
+        assert dict(chunk.metadata) == dict(document.metadata)
+        assert chunk.text.strip()
+        assert chunk.text.rstrip() == chunk.text
+        assert chunk.text.splitlines()[0].strip(), "begins with a blank line"
+        assert span.start > before
+        before = span.start
+        covered[span.start : span.end] = b"\x01" * (span.end - span.start)
+        tokens = len(tokenizer.encode(chunk.text).ids)
+        unsplittable = len(chunk.text) <= _LONGEST_WORD and len(chunk.text.split()) == 1
+        assert tokens <= capacity or unsplittable, f"{tokens} tokens, {capacity} allowed"
+    assert len({chunk.id for chunk in chunks}) == len(chunks)
+    lost = "".join(char for char, seen in zip(text, covered, strict=True) if not seen)
+    assert not lost.strip(), f"no chunk holds {lost.split()[:3]}"

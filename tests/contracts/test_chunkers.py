@@ -1,0 +1,196 @@
+"""What every chunker keeps for every format and every text."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import pytest
+from doubles_chunking import WordTokenizer, assert_sound
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ragweft.chunking import FORMATS, FixedChunker, RecursiveChunker, StructureChunker
+from ragweft.errors import RecipeError
+from ragweft.protocols import Chunker, Tokenizer
+from ragweft.types import Document
+
+Make = Callable[..., Chunker]
+
+CHUNKERS: dict[str, Make] = {
+    "structure": StructureChunker,
+    "recursive": RecursiveChunker,
+    "fixed": FixedChunker,
+}
+ODD_TEXTS = {
+    "empty": "",
+    "white space": " \n\t\r\n  \u3000\n" * 50,
+    "one word": "word",
+    "nul": "a\x00b\x00\n\n\x00",
+    "carriage returns": "# One\r\rtext here\r\r```\rcode\r```\rmore",
+    "crlf": "# One\r\n\r\ntext here.\r\n\r\n- a\r\n- b\r\n\r\n| a | b |\r\n|---|---|\r\n| 1 | 2 |\r\n" * 20,
+    "one long line": "lorem ipsum dolor " * 11_000,
+    "one long word": "x" * 200_000,
+    "no spaces": "这是一个句子。那是另一个句子！" * 300,
+    "right to left": "هل هذا سؤال؟ نعم، هذا سؤال. " * 200 + "זה משפט בעברית. " * 200,
+    "emoji": "👩‍👩‍👧‍👦🏳️‍🌈👍🏽" * 200,
+    "combining": "e\u0301\u0323" * 500,
+    "only marks": "\u0301" * 500,
+    "dots": "." * 5_000 + " x" + "!?" * 3_000,
+    "line separators": "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg" * 100,
+    "deep indentation": "\n".join(" " * n + "x = 1" for n in range(400)),
+    "deep quotes": ">" * 3_000 + " a\n" + "- " * 1_000 + "b",
+    "deep sections": "\n\n".join("#" * (1 + n % 6) + f" {n}" for n in range(600)),
+    "open fence": "```\n" + "code\n\n" * 300,
+    "open comment": "<!-- " + "a\n\n" * 300,
+    "spaces in a row": "a" + " " * 20_000 + "b\n" + "| " * 5_000 + "\n" + "-" * 500 + " " * 20_000 + "x",
+    "backticks": "`" * 3_000 + "\n===\n" + "*_" * 2_000 + "\n---\n",
+    "quotation marks": '"a\nb",c\n' * 300 + '"',
+}
+FRAGMENTS = (
+    *("# Title", "## Part *two*", "Title\n=====", "under\n---", "=====\nOver\n=====", "#### `code` here"),
+    *(
+        "```py\nx = 1\n\n# no heading\n```",
+        "~~~\nopen",
+        "    indented",
+        "> quote\nlazy",
+        "***",
+        "---",
+        "<div>\n# no\n</div>",
+    ),
+    *(
+        "- item\n- item two\n\n  more",
+        "1. one\n2. two",
+        "| a | b |\n|---|---|\n| 1 | 2 |",
+        "Words follow:",
+        "[link]: /url",
+    ),
+    *(
+        ".. note:: body\n\n   text",
+        ".. function:: f(x)\n\n   Does.",
+        "Literal::\n\n  code",
+        "+--+\n|  |\n+--+",
+        ":field: value",
+    ),
+    *(
+        "import os",
+        "class A:\n    def f(self):\n        return 1",
+        "def g(): pass",
+        "if x:\n    y = 2\nelse:\n    z = 3",
+    ),
+    *(
+        '"""Doc.\n\nString."""',
+        "@decorated\n# why\nasync def h(*a, **k):\n    pass",
+        "int f(int a) {\n  return a;\n}",
+        "}",
+    ),
+    *(
+        "a,b,c",
+        '"x\ny",z',
+        "\t\tdeep",
+        "A sentence. Another one! 第三句。第四句？ 'Yes.' No",
+        "e.g. this Mr. X",
+        "\\",
+        "\x0c",
+    ),
+    *("word " * 40, "x" * 150, "文" * 150, "é\u0301" * 50, "👨‍👩‍👧" * 30, "؟ كلمة", "\u2028", ""),
+)
+documents = st.one_of(
+    st.text(max_size=400),
+    st.text(alphabet="ab \n\r\t#`-=.>|\"'。é\u0301", max_size=400),
+    st.builds(
+        lambda parts, glue: glue.join(parts),
+        st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=20)), max_size=25),
+        st.sampled_from(["\n\n", "\n", "\r\n", "\r\n\r\n", " "]),
+    ),
+)
+
+
+@pytest.fixture(params=CHUNKERS.values(), ids=CHUNKERS.keys())
+def make(request: pytest.FixtureRequest) -> Make:
+    maker: Make = request.param
+    return maker
+
+
+def check(make: Make, text: str, format_: str, size: int, overlap: float = 0.15, reserve: int = 0) -> None:
+    chunker = make(tokenizer=WordTokenizer(), size=size, overlap=overlap, reserve=reserve)
+    document = Document(id="doc", text=text, format=format_, metadata={"kind": format_})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        chunks = chunker.chunk(document)
+    assert_sound(document, chunks, capacity=size - reserve)
+    assert chunker.chunk(document) == chunks
+
+
+@pytest.mark.parametrize("format_", [*FORMATS, "unheard of"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=documents,
+    size=st.sampled_from([1, 2, 5, 16, 40, 480]),
+    overlap=st.sampled_from([0.0, 0.15, 0.5]),
+    reserved=st.sampled_from([0.0, 0.3]),
+)
+def test_any_text(make: Make, format_: str, text: str, size: int, overlap: float, reserved: float) -> None:
+    check(make, text, format_, size, overlap, int(size * reserved))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
+def test_odd_text(make: Make, format_: str, text: str) -> None:
+    check(make, text, format_, 120, reserve=20)
+
+
+def test_nothing_to_say_makes_no_chunk(make: Make) -> None:
+    chunker = make(tokenizer=WordTokenizer())
+    assert [list(chunker.chunk(Document(id="a", text=text))) for text in ("", " \n\r\n\t", "\u3000")] == [
+        [],
+        [],
+        [],
+    ]
+
+
+def test_document_is_encoded_once(make: Make) -> None:
+    tokenizer = WordTokenizer()
+    make(tokenizer=tokenizer, size=50).chunk(
+        Document(id="a", text="Some words stand here. " * 500, format="markdown")
+    )
+    assert tokenizer.calls == 1
+
+
+def test_is_a_chunker_with_a_telling_fingerprint(make: Make) -> None:
+    tokenizer: Tokenizer = WordTokenizer()
+    assert isinstance(make(tokenizer=tokenizer), Chunker)
+    prints = {
+        make(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve).fingerprint
+        for size, overlap, reserve in [(480, 0.15, 0), (481, 0.15, 0), (480, 0.1, 0), (480, 0.15, 1)]
+    }
+    assert len(prints) == 4
+    assert all("\n" not in fingerprint for fingerprint in prints)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"size": 0},
+        {"size": 100, "reserve": 100},
+        {"size": 100, "reserve": -1},
+        {"size": 100, "overlap": -0.1},
+        {"size": 100, "overlap": 0.6},
+    ],
+)
+def test_impossible_sizes_are_refused(make: Make, numbers: dict[str, float]) -> None:
+    with pytest.raises(RecipeError, match="chunk") as caught:
+        make(tokenizer=WordTokenizer(), **numbers)
+    assert "\n" not in str(caught.value)
+
+
+def words(texts: Sequence[str]) -> int:
+    return sum(len(text.split()) for text in texts)
+
+
+def test_overlap_repeats_words_and_none_does_not(make: Make) -> None:
+    document = Document(id="a", text="One two three four. " * 400)
+    apart = make(tokenizer=WordTokenizer(), size=100, overlap=0.0).chunk(document)
+    over = make(tokenizer=WordTokenizer(), size=100, overlap=0.2).chunk(document)
+    assert words([chunk.text for chunk in apart]) == words([document.text])
+    assert words([document.text]) < words([chunk.text for chunk in over]) < 1.4 * words([document.text])
