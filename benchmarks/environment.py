@@ -26,8 +26,8 @@ def heading(title: str) -> str:
     cores, load = os.cpu_count(), os.getloadavg()[0]
     when = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
-        f"# {title}\n\n{when}, commit {commit}{dirty}. {cores} shared cores ({cpu}), load {load:.1f} at the end, "
-        f"Python {platform.python_version()}, {platform.system()}.\n"
+        f"# {title}\n\n{when}, commit {commit}{dirty}. {cores} shared cores ({cpu}), load {load:.1f} at the "
+        f"end, Python {platform.python_version()}, {platform.system()}.\n"
     )
 
 

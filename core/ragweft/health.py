@@ -80,9 +80,8 @@ def verify(parts: Parts, *, repair: bool, progress: Progress) -> Verification:
         state = slot.state()
         if state.level:
             continue
-        findings.append(
-            f"{state.name}: {state.behind:,} changes behind" + (f"; {state.note}" * bool(state.note))
-        )
+        note = f"; {state.note}" if state.note else ""
+        findings.append(f"{state.name}: {state.behind:,} changes behind{note}")
         if repair and state.rows >= 0:
             if state.note:
                 slot.rebuild(partial(progress, slot.name))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ragweft.assembly import Parts
+    from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
     from ragweft.recipe import Recipe
     from ragweft.types import Chunk, Document, Hit, Metadata, SyncReport
@@ -338,5 +339,5 @@ class Index:
         if writing and self._parts.read_only:
             raise IndexLocked(f"{self._parts.folder}: the index is read-only; open it where it can be written")
         if self._pid != os.getpid():
-            # A forked child has its parent's thread pool but none of its threads, and locks frozen as they were.
+            # A forked child has its parent's pool without its threads, and locks frozen as they were.
             self._start()

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import pytest
-from doubles_chunking import WordTokenizer, assert_sound
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from doubles_chunking import WordTokenizer, assert_sound
 from ragweft.chunking import FORMATS, FixedChunker, RecursiveChunker, StructureChunker
 from ragweft.errors import RecipeError
 from ragweft.protocols import Chunker, Tokenizer

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from ragweft.chunking.separators import PROSE, Ladder, lines
-
-_LONGEST_TITLE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +24,8 @@ class Block:
     """For a section or a definition: what it adds to the heading path of everything inside."""
     keep: bool = False
     """It says nothing without what follows (a heading, a signature): no cut right after it."""
+    announces: bool = False
+    """It ends in a colon before a list, a table or code: no cut right after it, where there is a choice."""
     parts: Callable[[], Sequence[Block]] | None = None
     """The blocks inside, the first of which begins where this one does; asked for only if it is too large."""
 
@@ -58,12 +57,6 @@ def line_starts(text: str) -> array[int]:
     starts.extend(lines(text, 0, len(text)))
     starts.append(len(text))
     return starts
-
-
-def shorten(title: str) -> str:
-    """*title* on one line of at most 100 characters."""
-    title = " ".join(title.split())
-    return title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1].rstrip() + "…"
 
 
 class Heading(NamedTuple):
@@ -105,22 +98,3 @@ def nest(flat: Sequence[Block | Heading]) -> list[Block]:
     while open_sections:
         close()
     return root
-
-
-_CODE_SPAN = re.compile(r"(`+)(.+?)\1(?!`)")
-
-
-def without_markup(title: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
-    """*title* as it is read: code spans unwrapped and left alone, *rules* applied to everything else."""
-    pieces, at = [], 0
-    for found in _CODE_SPAN.finditer(title):
-        pieces += [_apply(title[at : found.start()], rules), found[2].strip()]
-        at = found.end()
-    pieces.append(_apply(title[at:], rules))
-    return shorten("".join(pieces))
-
-
-def _apply(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
-    for pattern, replacement in rules:
-        text = pattern.sub(replacement, text)
-    return text

@@ -29,7 +29,7 @@ class Ruler:
         self.text = text
         self._tokenizer = tokenizer
         # Binary search over a memoryview: numpy's own would cast the whole int32 array for a Python int.
-        self._starts = memoryview(np.ascontiguousarray(tokenizer.encode(text).starts, dtype=np.int32))
+        self._starts = np.ascontiguousarray(tokenizer.encode(text).starts, dtype=np.int32).data
 
     def is_safe(self, position: int) -> bool:
         """Whether a cut at *position* leaves the tokens on both sides as they were."""
@@ -70,10 +70,11 @@ class Ruler:
         if self.is_safe(start):
             first = bisect_left(starts, start)
             over = first + limit
+            last = bisect_left(starts, end)
             if self.is_safe(end):
-                if bisect_left(starts, end) <= over:
+                if last <= over:
                     return end
-            elif over >= len(starts) or starts[over] > starts[bisect_left(starts, end) - 1]:
+            elif last == 0 or over >= last or starts[over] > starts[last - 1]:
                 return self._reach_encoded(start, end, limit)
             if starts[over] > start:
                 return self._tidy(start, starts[over], limit)

@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 Separator: TypeAlias = Callable[[str, int, int], Iterator[int]]
 
-_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
-_BLANK_LINES_ANY = re.compile(r"(?>\r\n|\r|\n)(?:[^\S\r\n]*+(?>\r\n|\r|\n))+")
+_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*+\n)++")
+_BLANK_LINES_ANY = re.compile(r"(?>\r\n|\r|\n)(?:[^\S\r\n]*+(?>\r\n|\r|\n))++")
 _NEWLINE = re.compile(r"\n")
 _NEWLINE_ANY = re.compile(r"\r\n|\r|\n")
 _LINE_HEAD = re.compile(r"[\r\n][^\S\r\n]*+([^\s])")

@@ -111,18 +111,19 @@ class Sync:
     def _run_one(self, root: Path) -> None:
         found: list[Found] = []
         seen: set[str] = set()
+        unseen: list[str] = []
         for item in discover(root, max_bytes=self._max_bytes):
             if item.path.is_relative_to(self._avoid):
                 continue
             if isinstance(item, Found):
                 found.append(item)
-                seen.add(source_uri(item.path))
+                seen.add(item.uri)
                 if len(found) % 1000 == 0:
                     self._progress("finding files", len(found), None)
             elif isinstance(item, Failed):
                 self.tally.failed.append(Failure(source=str(item.path), reason=item.reason))
                 if item.transient:
-                    seen.add(source_uri(item.path))
+                    unseen.append(item.uri)
             else:
                 self.tally.skipped[item.reason] += 1
         states = self._ledger.states_under(source_uri(root))
@@ -133,6 +134,9 @@ class Sync:
             self.tally.count(self._ledger.commit(prepared, kind="sync"))
             self._committed()
         self._ledger.touch(touched)
+        # What lies behind an unreadable file or folder is unknown, not gone.
+        kept = tuple(f"{uri}/" for uri in unseen)
+        seen.update(unseen, (source for source in states if kept and source.startswith(kept)))
         gone = [state.id for source, state in states.items() if source not in seen or source in lost]
         if gone:
             self.tally.count(self._ledger.commit([], removed=gone, kind="sync"))
@@ -148,7 +152,7 @@ class Sync:
         now = time.time_ns()
         for place, item in enumerate(found):
             self._progress("indexing", place, len(found))
-            uri = source_uri(item.path)
+            uri = item.uri
             state = states.get(uri)
             current = state is not None and state.pipeline == self._pipeline.fingerprint
             if current and state is not None and (state.size, state.mtime_ns) == (item.size, item.mtime_ns):

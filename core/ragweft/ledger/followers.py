@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 _BATCH = 2_048
 """Rows applied at once: a few MB of texts or vectors."""
 _LOCK_SECONDS = 300.0
+_SPARE_BYTES = 16 * 2**20
+"""With less free space than this a failed write is blamed on the disk, not on the follower."""
 
 
 class Follower(Protocol):
@@ -117,6 +119,7 @@ class Slot(Generic[F]):
                 try:
                     self._apply(self.get(), progress)
                 except IndexDamaged as error:
+                    self._check_space()
                     self._replace(str(error))
                     self._apply(self.get(), progress)
         except IndexLocked:
@@ -205,6 +208,13 @@ class Slot(Generic[F]):
             self._feed(follower, rows, changes.removed if last else none, generation)
             if progress is not None and total:
                 progress(min(start + _BATCH, total), total)
+
+    def _check_space(self) -> None:
+        """What could not be written for lack of space is not damaged, and a rebuild would fail too."""
+        if shutil.disk_usage(self._folder.parent).free < _SPARE_BYTES:
+            raise IndexLocked(
+                f"{self._folder.parent}: the disk is full; what was acknowledged is kept, free some space"
+            )
 
     def _reopen(self) -> F:
         """Open again under the lock; set the folder aside only if it is still damaged then."""

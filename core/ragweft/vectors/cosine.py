@@ -1,4 +1,4 @@
-"""Cosine arithmetic both indexes share: checked input, unit vectors, and scores that do not depend on layout."""
+"""Cosine arithmetic both indexes share: checked input, unit vectors, scores that do not depend on layout."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def checked_change(
             f"{place} was given {len(rows)} rows for {len(vectors)} vectors, or rows that do not rise: "
             "the ledger is inconsistent, rebuild the index from its documents"
         )
-    for block in blocks(vectors):
+    for block in blocks(*vectors.shape):
         if not np.isfinite(vectors[block]).all():
             raise SpaceMismatch(
                 f"{place} was given a vector with NaN or infinity, which no space holds: "
@@ -71,11 +71,11 @@ def checked_change(
     return Change(rows=rows, vectors=vectors, removed=removed, generation=int(generation), last_row=last_row)
 
 
-def blocks(vectors: NDArray[np.float32]) -> Iterator[slice]:
-    """Slices that cover the rows of *vectors*, each of about `BLOCK_BYTES`."""
-    step = max(1, BLOCK_BYTES // max(1, vectors.shape[1] * 4))
-    for start in range(0, len(vectors), step):
-        yield slice(start, min(start + step, len(vectors)))
+def blocks(count: int, dims: int) -> Iterator[slice]:
+    """Slices that cover *count* vectors of *dims* float32 numbers, each of about `BLOCK_BYTES`."""
+    step = max(1, BLOCK_BYTES // (dims * 4))
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
 
 
 def unit_rows(vectors: Vectors) -> tuple[Vectors, NDArray[np.bool_]]:
@@ -115,7 +115,7 @@ def cosines(vectors: Vectors, query: NDArray[np.float64]) -> Vector:
     digit. Here every row is summed alone, in float64, always in the same order: equal vectors score equal.
     """
     scores = np.empty(len(vectors), dtype=np.float32)
-    for block in blocks(vectors):
+    for block in blocks(*vectors.shape):
         scores[block] = np.multiply(vectors[block], query, dtype=np.float64).sum(axis=1)
     return np.clip(scores, -1.0, 1.0, out=scores)
 

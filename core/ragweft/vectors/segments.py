@@ -28,6 +28,8 @@ from ragweft.errors import IndexDamaged, IndexLocked
 from ragweft.vectors.cosine import blocks, unit_rows
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ragweft.types import Rows, Vectors
 
 FORMAT = 1
@@ -111,8 +113,8 @@ def read_manifest(directory: Path) -> tuple[Manifest, Stamp]:
         written = body.pop("format")
         if written != FORMAT:
             raise IndexLocked(
-                f"{path} has format {written}, this version knows {FORMAT}: upgrade ragweft, or delete the folder "
-                "and let it be rebuilt"
+                f"{path} has format {written}, this version knows {FORMAT}: upgrade ragweft, "
+                "or delete the folder and let it be rebuilt"
             )
         body["segments"] = tuple(SegmentEntry(**entry) for entry in body["segments"])
         body["dead"], body["blank"] = LogEntry(**body["dead"]), LogEntry(**body["blank"])
@@ -195,16 +197,16 @@ class Appender:
 
     def add(self, rows: Rows, vectors: Vectors) -> None:
         """Append *vectors* of *rows*, scaled to unit length, block by block."""
-        for block in blocks(vectors):
+        for block in blocks(*vectors.shape):
             units, blank = unit_rows(vectors[block])
             self._add_units(rows[block], units)
             if blank.any():
                 self.log("blank", rows[block][blank])
 
-    def copy(self, rows: Rows, units: Vectors) -> None:
-        """Append what is at unit length already, bit for bit."""
-        for block in blocks(units):
-            self._add_units(rows[block], units[block])
+    def copy(self, rows: Rows, units: Vectors, kept: NDArray[np.bool_]) -> None:
+        """Append those of *rows* that are *kept*; *units* have unit length already and stay bit for bit."""
+        for block in blocks(*units.shape):
+            self._add_units(rows[block][kept[block]], units[block][kept[block]])
 
     def log(self, kind: str, rows: Rows) -> None:
         """Append *rows* to the `dead` or the `blank` list."""

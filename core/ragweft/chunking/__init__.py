@@ -1,0 +1,8 @@
+"""Documents to chunks: exact spans, sizes in the embedder's own tokens, cuts where the document allows them."""
+
+from __future__ import annotations
+
+from ragweft.chunking.fixed import FixedChunker, RecursiveChunker
+from ragweft.chunking.structure import FORMATS, StructureChunker
+
+__all__ = ["FORMATS", "FixedChunker", "RecursiveChunker", "StructureChunker"]

@@ -1,0 +1,103 @@
+"""Chunkers that do not look at the structure: baselines, and the published recipes that were measured with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ragweft.chunking.blocks import Block, tiles
+from ragweft.chunking.pieces import Cutter, Piece, chunks, trim
+from ragweft.chunking.ruler import Ruler
+from ragweft.chunking.separators import PLAIN
+from ragweft.chunking.sizes import Sizes
+
+if TYPE_CHECKING:
+    from ragweft.protocols import Tokenizer
+    from ragweft.types import Chunk, Document
+
+_WORD = re.compile(r"\S")
+
+
+class FixedChunker:
+    """Windows of `size - reserve` tokens, each repeating the last `overlap` times `size` of the one before.
+
+    Cuts fall between words, nowhere better.
+
+    Args:
+        tokenizer: the embedder's; the document is encoded once.
+        size: tokens a chunk and its context may hold together.
+        overlap: share of `size`, from 0 to 0.5.
+        reserve: tokens kept free for the context that will be put in front.
+
+    Raises:
+        RecipeError: a number is out of range.
+    """
+
+    def __init__(
+        self, *, tokenizer: Tokenizer, size: int = 480, overlap: float = 0.15, reserve: int = 0
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sizes and the version of the rules."""
+        return f"fixed/1 {self._sizes}"
+
+    def chunk(self, document: Document) -> Sequence[Chunk]:
+        """Cut *document* into windows."""
+        return chunks(document, self._windows(Ruler(document.text, self._tokenizer)))
+
+    def _windows(self, ruler: Ruler) -> Iterator[Piece]:
+        text, start, stop = ruler.text, 0, 0
+        while stop < len(text):
+            reached = ruler.reach(start, len(text), self._sizes.capacity)
+            if reached <= stop:
+                start = stop
+                continue
+            stop = reached
+            first, last = trim(text, start, stop)
+            start = stop
+            if first >= last:
+                continue
+            yield Piece(start=first, end=last)
+            if self._sizes.repeated and _WORD.search(text, stop):
+                again = ruler.back(stop, self._sizes.repeated)
+                start = again if again > first else stop
+
+
+class RecursiveChunker:
+    """Paragraphs, then lines, then sentences, then words, whatever the format: the field's common splitter.
+
+    Unlike that one it measures tokens in linear time, keeps exact spans, cuts at the least harmful place instead
+    of the last one, and repeats whole sentences only.
+
+    Args:
+        tokenizer: the embedder's; the document is encoded once.
+        size: tokens a chunk and its context may hold together.
+        overlap: share of `size`, from 0 to 0.5.
+        reserve: tokens kept free for the context that will be put in front.
+
+    Raises:
+        RecipeError: a number is out of range.
+    """
+
+    def __init__(
+        self, *, tokenizer: Tokenizer, size: int = 500, overlap: float = 0.1, reserve: int = 0
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sizes and the version of the rules."""
+        return f"recursive/1 {self._sizes}"
+
+    def chunk(self, document: Document) -> Sequence[Chunk]:
+        """Cut *document* at the coarsest separators that leave small enough pieces."""
+        end = len(document.text)
+        ruler = Ruler(document.text, self._tokenizer)
+        cutter = Cutter(ruler, capacity=self._sizes.capacity, overlap=self._sizes.repeated)
+        units = cutter.units(tiles((Block(start=0, ladder=PLAIN),), 0, end))
+        return chunks(document, cutter.pieces(units, end=end, overlap=True))

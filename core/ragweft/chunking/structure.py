@@ -1,0 +1,224 @@
+"""The structure-aware chunker: cuts documents where their authors did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ragweft.chunking.blocks import Block, BlockReader, Tile, tiles
+from ragweft.chunking.code import code_blocks
+from ragweft.chunking.markdown import markdown_blocks
+from ragweft.chunking.pieces import Cutter, Piece, Unit, chunks
+from ragweft.chunking.python import python_blocks
+from ragweft.chunking.rst import rst_blocks
+from ragweft.chunking.ruler import Ruler
+from ragweft.chunking.sizes import Sizes
+from ragweft.chunking.text import table_blocks, text_blocks
+
+if TYPE_CHECKING:
+    from ragweft.protocols import Tokenizer
+    from ragweft.types import Chunk, Document
+
+FORMATS: Mapping[str, BlockReader] = MappingProxyType(
+    {
+        "markdown": markdown_blocks,
+        "rst": rst_blocks,
+        "python": python_blocks,
+        "code": code_blocks,
+        "table": table_blocks,
+        "text": text_blocks,
+    }
+)
+"""How the structure of each `Document.format` is read; a format that is not here is read as "text"."""
+
+_DEEPEST = 40
+
+
+class StructureChunker:
+    """Cuts along headings, definitions, lists, tables and paragraphs; inside them only what is too large.
+
+    - What fits in one chunk whole (a section, a class, a table, a fenced block) is not cut.
+    - Small sections next to each other under one parent share a chunk; its `headings` are those of the parent.
+      A large section never shares a chunk with a part of another one, scraps of a few tokens excepted.
+    - A heading stays with what follows it.
+    - Where a section or definition had to be cut, each chunk but its first begins with the last whole sentences
+      or lines of the chunk before, at most `overlap` times `size` tokens of them. Nothing is repeated across
+      headings or from one definition to the next.
+    - Every chunk holds at most `size - reserve` tokens, unless a single word alone holds more.
+
+    Args:
+        tokenizer: the embedder's; the document is encoded once.
+        size: tokens a chunk and its context may hold together.
+        overlap: share of `size`, from 0 to 0.5.
+        reserve: tokens kept free for the context that will be put in front.
+
+    Raises:
+        RecipeError: a number is out of range.
+    """
+
+    def __init__(
+        self, *, tokenizer: Tokenizer, size: int = 480, overlap: float = 0.15, reserve: int = 0
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sizes and the version of the rules."""
+        return f"structure/1 {self._sizes}"
+
+    def chunk(self, document: Document) -> Sequence[Chunk]:
+        """Cut *document* along the structure of its format."""
+        text = document.text
+        if not text.strip():
+            return []
+        ruler = Ruler(text, self._tokenizer)
+        cutter = Cutter(ruler, capacity=self._sizes.capacity, overlap=self._sizes.repeated)
+        blocks = FORMATS.get(document.format, text_blocks)(text)
+        packed = _Packer(cutter).pack(tiles(blocks, 0, len(text)))
+        return chunks(document, _without_scraps(packed, ruler, self._sizes.capacity))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    """A section or definition, or the blocks between two of them."""
+
+    run: list[Tile]
+    start: int
+    end: int
+    title: str | None
+
+
+class _Packer:
+    """Gives whole sections to pieces while they fit, and opens those that do not."""
+
+    def __init__(self, cutter: Cutter) -> None:
+        self._cutter = cutter
+        self._ruler = cutter.ruler
+
+    def pack(
+        self, blocks: Iterable[Tile], *, path: tuple[str, ...] = (), lead: int | None = None, depth: int = 0
+    ) -> Iterator[Piece]:
+        """Pieces of *blocks* in order; the headings from *lead* on want to stay with the first of them."""
+        capacity = self._cutter.capacity
+        whole: list[Unit] = []
+        waiting = lead
+        end = 0
+        for item in self._items(blocks):
+            start = item.start if waiting is None else waiting
+            end = item.end
+            tokens = self._ruler.count(start, end)
+            if tokens <= capacity // 2 and all(_is_only_heading(tile.block) for tile in item.run):
+                waiting = start
+            elif tokens <= capacity:
+                whole.append(self._unit(item, start, path))
+                waiting = None
+            else:
+                yield from self._join(whole)
+                whole, waiting = [], None
+                yield from self._open(item, start, path, depth)
+        if waiting is not None:
+            upto = self._ruler.index(end)
+            whole.append(Unit(start=waiting, end=end, upto=upto, path=path))
+        yield from self._join(whole)
+
+    def _items(self, blocks: Iterable[Tile]) -> Iterator[_Item]:
+        run: list[Tile] = []
+        for tile in self._spliced(blocks, 0):
+            if tile.block.title is None:
+                run.append(tile)
+                continue
+            if run:
+                yield _Item(run=run, start=run[0].start, end=run[-1].end, title=None)
+                run = []
+            yield _Item(run=[tile], start=tile.start, end=tile.end, title=tile.block.title)
+        if run:
+            yield _Item(run=run, start=run[0].start, end=run[-1].end, title=None)
+
+    def _spliced(self, blocks: Iterable[Tile], depth: int) -> Iterator[Tile]:
+        """*blocks*, with large untitled ones that hold definitions (an `if`, say) replaced by what they hold."""
+        for tile in blocks:
+            block, start, end = tile
+            if block.title is None and block.parts is not None and depth < _DEEPEST:
+                large = self._ruler.count(start, end) > self._cutter.capacity
+                parts = block.parts() if large else ()
+                if any(part.title is not None for part in parts):
+                    yield from self._spliced(tiles(parts, start, end), depth + 1)
+                    continue
+            yield tile
+
+    def _unit(self, item: _Item, start: int, path: tuple[str, ...]) -> Unit:
+        titled = item.title is not None
+        return Unit(
+            start=start,
+            end=item.end,
+            upto=self._ruler.index(item.end),
+            path=(*path, item.title) if item.title is not None else path,
+            tile=item.run[0] if titled else None,
+        )
+
+    def _open(self, item: _Item, start: int, path: tuple[str, ...], depth: int) -> Iterator[Piece]:
+        """Pieces of an item that is too large for one."""
+        run = item.run
+        if item.title is not None:
+            path = (*path, item.title)
+            (block, begin, end) = run[0]
+            parts = block.parts() if block.parts is not None and depth < _DEEPEST else ()
+            if parts:
+                lead = start if start < begin else None
+                yield from self.pack(tiles(parts, begin, end), path=path, lead=lead, depth=depth + 1)
+                return
+        if start < item.start:
+            run = [Tile(Block(start=start, keep=True), start, item.start), *run]
+        yield from self._cutter.pieces(self._cutter.units(run, path=path), end=item.end, overlap=True)
+
+    def _join(self, whole: Sequence[Unit]) -> Iterator[Piece]:
+        """Neighbours that fit whole, joined as far as they fit together."""
+        if not whole:
+            return
+        for piece in self._cutter.pieces(whole, end=whole[-1].end):
+            path = piece.path
+            if piece.tile is not None:
+                path = (*path, *_only_inner(piece.tile))
+            yield Piece(start=piece.start, end=piece.end, path=path)
+
+
+def _is_only_heading(block: Block) -> bool:
+    """Whether nothing is said yet: a heading, or a section that holds nothing but its heading."""
+    if block.title is None or block.parts is None:
+        return block.keep
+    parts = block.parts()
+    return len(parts) == 1 and parts[0].keep
+
+
+def _only_inner(tile: Tile) -> tuple[str, ...]:
+    """Titles that hold for all of a section beside its own: those of an only section in it, and so on inward."""
+    names: list[str] = []
+    block: Block | None = tile.block
+    while block is not None and block.parts is not None and len(names) < _DEEPEST:
+        said = [part for part in block.parts() if not part.keep]
+        block = said[0] if len(said) == 1 and said[0].title is not None else None
+        if block is not None and block.title is not None:
+            names.append(block.title)
+    return tuple(names)
+
+
+def _without_scraps(pieces: Iterable[Piece], ruler: Ruler, capacity: int) -> Iterator[Piece]:
+    """Join pieces of a few tokens (a lone bracket, an empty section) to a neighbour with room for them."""
+    few = capacity // 16
+    kept: Piece | None = None
+    for piece in pieces:
+        if kept is None:
+            kept = piece
+            continue
+        sizes = ruler.count(kept.start, kept.end), ruler.count(max(kept.end, piece.start), piece.end)
+        if min(sizes) < few and ruler.reach(kept.start, piece.end, capacity) >= piece.end:
+            path = kept.path if sizes[0] >= sizes[1] else piece.path
+            kept = Piece(start=kept.start, end=piece.end, path=path)
+        else:
+            yield kept
+            kept = piece
+    if kept is not None:
+        yield kept

@@ -1,0 +1,259 @@
+"""The few lines of a chunk worth showing: those around the best match, with the query's words marked.
+
+Pure functions over text; nothing here knows a terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragweft.lexical.scripts import parts, raw_words, runs
+
+if TYPE_CHECKING:
+    from ragweft.lexical import Analyzer
+
+__all__ = ["Line", "Mark", "WordFinder", "best_window", "crop", "fold", "passage", "printable"]
+
+_LEAD = 2
+"""Lines shown before the first match, where there is room."""
+_TAB = 4
+_TOKEN = re.compile(r"\S+")
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A stretch of a line that matches the query."""
+
+    start: int
+    end: int
+    terms: frozenset[str]
+    """The query's terms it stands for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line as it is shown: a source line, or a piece of a long one."""
+
+    text: str
+    number: int | None
+    """Line in the source, from 1; None if the chunk does not know where it stands."""
+    first: bool = True
+    """Whether a source line begins here."""
+    marks: tuple[Mark, ...] = ()
+
+    @property
+    def terms(self) -> frozenset[str]:
+        """The query's terms found in this line."""
+        return frozenset[str]().union(*(mark.terms for mark in self.marks))
+
+
+class WordFinder:
+    """Finds a query's words in text the way the lexical leg does: by stem, and inside identifiers."""
+
+    def __init__(self, query: str, analyzer: Analyzer) -> None:
+        self._analyzer = analyzer
+        self._wanted = frozenset(analyzer.query_terms(query))
+        self._known: dict[str, frozenset[str]] = {}
+
+    def find(self, text: str) -> tuple[Mark, ...]:
+        """The matching words of *text*, or the matching parts of an identifier, in order."""
+        return tuple(self._find(text)) if self._wanted else ()
+
+    def _find(self, text: str) -> Iterator[Mark]:
+        for token in _TOKEN.finditer(text):
+            cursor = token.start()
+            for word in raw_words(token.group()):
+                start = text.find(word, cursor, token.end())
+                terms = self._shared(word)
+                if start < 0:  # normalised to another spelling, such as a ligature's
+                    if terms:
+                        yield Mark(start=token.start(), end=token.end(), terms=terms)
+                    continue
+                cursor = start + len(word)
+                if terms:
+                    yield from self._within(word, start, terms)
+
+    def _shared(self, word: str) -> frozenset[str]:
+        if word not in self._known:
+            self._known[word] = self._wanted.intersection(self._analyzer.terms(word))
+        return self._known[word]
+
+    def _within(self, word: str, offset: int, terms: frozenset[str]) -> Iterator[Mark]:
+        pieces = list(_pieces(word, terms))
+        matching = [(start, end, self._shared(word[start:end])) for start, end in pieces]
+        found = [(start, end, shared) for start, end, shared in matching if shared]
+        if not found or len(found) == len(pieces):
+            yield Mark(start=offset, end=offset + len(word), terms=terms)
+            return
+        for start, end, shared in found:
+            yield Mark(start=offset + start, end=offset + end, terms=shared)
+
+
+def _pieces(word: str, terms: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Where the parts of an identifier stand in it; of a script without spaces, the matching *terms*."""
+    offset = 0
+    for kind, run in runs(word):
+        if kind == "word":
+            cursor = 0
+            for part in parts(run):
+                start = run.find(part, cursor)
+                cursor = start + len(part)
+                yield offset + start, offset + cursor
+        else:
+            yield from _occurrences(run, terms, offset)
+        offset += len(run)
+
+
+def _occurrences(run: str, terms: Collection[str], offset: int) -> Iterator[tuple[int, int]]:
+    covered = [False] * (len(run) + 1)
+    for term in terms:
+        start = run.find(term)
+        while start >= 0:
+            covered[start : start + len(term)] = [True] * len(term)
+            start = run.find(term, start + 1)
+    start = 0
+    for place in range(1, len(run) + 1):
+        if covered[place] != covered[start] or place == len(run):
+            yield offset + start, offset + place
+            start = place
+
+
+def passage(
+    text: str,
+    *,
+    first_line: int | None,
+    find: Callable[[str], tuple[Mark, ...]],
+    size: int,
+    width: int | None,
+    code: bool,
+    measure: Callable[[str], int] = len,
+) -> list[Line]:
+    """At most *size* lines of *text* around its best match.
+
+    Lines longer than *width* cells (None: any length) are cropped around their best match in *code* and folded
+    at spaces in prose. *first_line* is the number of the text's first line; *measure* counts a text's cells.
+    """
+    lines: list[Line] = []
+    for place, source in enumerate(text.split("\n")):
+        number = None if first_line is None else first_line + place
+        shown = printable(source)
+        line = Line(text=shown, number=number, marks=find(shown))
+        if width is None or measure(shown) <= width:
+            lines.append(line)
+        elif code:
+            lines.append(crop(line, width, measure))
+        else:
+            lines += fold(line, width, measure)
+    start, end = best_window([line.terms for line in lines], [not line.text for line in lines], size)
+    return lines[start:end]
+
+
+def best_window(found: Sequence[Collection[str]], blank: Sequence[bool], size: int) -> tuple[int, int]:
+    """The half-open range of at most *size* lines with most distinct terms, the earliest of equals.
+
+    The lines that hold the terms get some lines before them where there is room; blank lines at either end are
+    left out.
+    """
+    count = len(found)
+    best, first, last = 0, 0, 0
+    for start in range(count):
+        if not found[start]:
+            continue
+        seen: set[str] = set()
+        for place in range(start, min(start + size, count)):
+            seen.update(found[place])
+            if len(seen) > best:
+                best, first, last = len(seen), start, place
+    start = max(0, first - min(_LEAD, (size - (last - first + 1)) // 2)) if best else 0
+    if not best:
+        while start < count - 1 and blank[start]:
+            start += 1
+    end = min(count, start + size)
+    if best:
+        start = max(0, end - size)
+    while start < end and blank[start]:
+        start += 1
+    while end > start and blank[end - 1]:
+        end -= 1
+    return start, end
+
+
+def crop(line: Line, width: int, measure: Callable[[str], int] = len) -> Line:
+    """*line* cut to *width* cells, an ellipsis at each cut, its first match kept in sight."""
+    text = line.text
+    start = 0
+    if line.marks and measure(text[: line.marks[0].end]) > width - 1:
+        start = _back(text, line.marks[0].start, width // 3, measure)
+    room = width - (1 if start else 0)
+    end = _forward(text, start, room, measure)
+    if end < len(text):
+        end = _forward(text, start, room - 1, measure)
+    before, after = "…" * bool(start), "…" * (end < len(text))
+    return Line(
+        text=before + text[start:end] + after,
+        number=line.number,
+        first=line.first,
+        marks=_cut(line.marks, start, end, len(before)),
+    )
+
+
+def fold(line: Line, width: int, measure: Callable[[str], int] = len) -> list[Line]:
+    """*line* broken at spaces into pieces of at most *width* cells, indented as it is itself."""
+    text = line.text
+    indent = text[: min(len(text) - len(text.lstrip()), width // 3)]
+    folded: list[Line] = []
+    start = 0
+    while start < len(text):
+        before = indent if start else ""
+        room = max(1, width - measure(before))
+        end = _forward(text, start, room, measure)
+        after = end
+        if end < len(text):
+            space = text.rfind(" ", start + 1, end + 1)
+            if text[start:space].strip():
+                end = space
+            after = end + len(text[end:]) - len(text[end:].lstrip(" "))
+        folded.append(
+            Line(
+                text=before + text[start:end],
+                number=line.number,
+                first=line.first and not start,
+                marks=_cut(line.marks, start, end, len(before)),
+            )
+        )
+        start = after
+    return folded
+
+
+def printable(text: str) -> str:
+    """*text* without anything a terminal would obey; tabs become spaces, line ends are dropped."""
+    text = text.rstrip("\r\n").expandtabs(_TAB)
+    return text.rstrip() if text.isprintable() else text.translate(_CONTROLS).rstrip()
+
+
+def _cut(marks: Sequence[Mark], start: int, end: int, shift: int) -> tuple[Mark, ...]:
+    move = shift - start
+    return tuple(
+        Mark(start=max(m.start, start) + move, end=min(m.end, end) + move, terms=m.terms)
+        for m in marks
+        if m.start < end and m.end > start
+    )
+
+
+def _forward(text: str, start: int, room: int, measure: Callable[[str], int]) -> int:
+    """The furthest end with `text[start:end]` at most *room* cells wide, at least one character on."""
+    end = min(len(text), start + max(1, room))
+    while end > start + 1 and measure(text[start:end]) > room:
+        end -= 1
+    return end
+
+
+def _back(text: str, end: int, room: int, measure: Callable[[str], int]) -> int:
+    start = max(0, end - room)
+    while start < end and measure(text[start:end]) > room:
+        start += 1
+    return start

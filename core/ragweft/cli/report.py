@@ -1,0 +1,87 @@
+"""What a sync did, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ragweft.cli.passage import printable
+from ragweft.cli.session import say
+
+if TYPE_CHECKING:
+    from ragweft.types import Failure, SyncReport
+
+__all__ = ["counted", "human_bytes", "report_lines", "say_troubles", "summary"]
+
+_MOST_FAILURES = 10
+
+
+def summary(report: SyncReport) -> str:
+    """A sync in one line."""
+    files = report.added + report.updated
+    rest: list[str] = []
+    if files:
+        head = f"indexed {counted(files, 'file')}, {counted(report.chunks, 'chunk')} in {report.seconds:.1f} s"
+        rest += [f"{report.unchanged:,} unchanged"] * bool(report.unchanged)
+        rest += [f"{report.removed:,} removed"] * bool(report.removed)
+    elif report.removed:
+        head = f"removed {counted(report.removed, 'file')} in {report.seconds:.1f} s"
+        rest += [f"{report.unchanged:,} unchanged"] * bool(report.unchanged)
+    else:
+        head = f"up to date: {counted(report.unchanged, 'file')}"
+    skipped = sum(report.skipped.values())
+    rest += [f"{skipped:,} skipped"] * bool(skipped)
+    rest += [f"{len(report.failed):,} failed"] * bool(report.failed)
+    return f"{head} ({', '.join(rest)})" if rest else head
+
+
+def report_lines(report: SyncReport) -> Iterator[str]:
+    """A sync in full, one count to a line."""
+    counts = {
+        "added": report.added,
+        "updated": report.updated,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+        "failed": len(report.failed),
+        "skipped": sum(report.skipped.values()),
+        "chunks": report.chunks,
+    }
+    width = max(len(f"{count:,}") for count in counts.values())
+    for name, count in counts.items():
+        reasons = ""
+        if name == "skipped" and count:
+            ordered = sorted(report.skipped.items(), key=lambda item: (-item[1], item[0]))
+            reasons = "  (" + ", ".join(f"{printable(why)} {n:,}" for why, n in ordered) + ")"
+        yield f"{name:<10}{count:>{width},}{reasons}"
+    yield f"{'seconds':<10}{report.seconds:>{width}.1f}"
+
+
+def say_troubles(report: SyncReport) -> None:
+    """Warnings, and the files that could not be read, on stderr: the first ten and how many more."""
+    for warning in report.warnings:
+        say(f"warning: {printable(warning)}")
+    for failure in report.failed[:_MOST_FAILURES]:
+        say(f"failed: {_told(failure)}")
+    more = len(report.failed) - _MOST_FAILURES
+    if more > 0:
+        say(f"and {more:,} more; --json lists them all")
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def human_bytes(size: int) -> str:
+    """Bytes as people say them: `312 kB`, `3.4 MB` (powers of 1000, as disks are sold)."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit in ("bytes", "kB") or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
+
+
+def _told(failure: Failure) -> str:
+    source, reason = printable(failure.source), printable(failure.reason)
+    return reason if reason.startswith(source) else f"{source}: {reason}"

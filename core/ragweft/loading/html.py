@@ -1,0 +1,241 @@
+"""The readable text of an HTML page, line by line where it stood in the source.
+
+Line n of the text comes from line n of the source, so that `path:line` leads to the right place in an editor.
+The price: nothing is moved to a line of its own, and a page written as one long line stays one long line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+from ragweft.loading.titles import tidy_title
+
+__all__ = ["HtmlText", "extract_html"]
+
+_BLOCK_NAMES = (
+    "address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset"
+    " figcaption figure footer form frame h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li main menu"
+    " nav noscript ol optgroup option p pre search section"
+    " select summary table tbody td tfoot th thead title tr ul"
+)
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
+_HEADINGS = {f"h{level}": f"{'#' * level} " for level in range(1, 7)}
+_DROPPED = frozenset(("nav", "noscript", "script", "style", "svg", "template"))
+"""Elements that say nothing to a reader of the page, or the same on every page."""
+_VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+
+_LINE_END = re.compile(r"\r\n?")
+_SPACES = re.compile(r"\s+")
+# A character reference to a line feed would make a line that the source does not have.
+_LINE_FEED_REFERENCE = re.compile(r"&#(?:0*1[03](?!\d)|[xX]0*[aAdD](?![0-9a-fA-F]));?|&NewLine;")
+# The parsers of some Python versions refuse marked sections they do not know.
+_MARKED_SECTION = re.compile(r"<!\[(?!CDATA\[)")
+# Text that would be read as Markdown structure when it begins a line.
+_STRUCTURE = re.compile(r"#{1,6}(?=\s|$)|```|~~~|=+$|-+$|>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HtmlText:
+    """A page without its markup."""
+
+    text: str
+    """Markdown with as many lines as the source."""
+    title: str | None
+    """What `<title>` says, else the first `<h1>`."""
+
+
+def extract_html(source: str) -> HtmlText:
+    """Read a page: any text gives a result, however malformed.
+
+    Headings become Markdown headings, list items begin with `- `, cells are separated by ` | `, preformatted
+    text is indented as a Markdown code block. Scripts, styles, drawings, templates and navigation are left out.
+    Runs of white space become one space, except in preformatted text; line breaks stay where they are.
+    """
+    source = _LINE_END.sub("\n", source)
+    dropped = _DROPPED
+    while True:
+        reader = _Reader(_made_safe(source), dropped)
+        unclosed = reader.unclosed
+        if unclosed is None:
+            return reader.result()
+        # Without its end tag an element would swallow the rest of the page.
+        dropped -= {unclosed}
+
+
+def _made_safe(source: str) -> str:
+    source = _LINE_FEED_REFERENCE.sub(" ", source)
+    source = _MARKED_SECTION.sub("<?[", source)
+    # No tag is complete after the last ">". The parser would look for its end again from every "<".
+    last = source.rfind(">") + 1
+    return source[:last] + source[last:].replace("<", "&lt;")
+
+
+@dataclass(slots=True)
+class _Line:
+    """A line of the text while it is put together."""
+
+    pieces: list[str]
+    prefix: str = ""
+    literal: bool = False
+    """Preformatted: spaces count."""
+    heading: bool = False
+
+
+class _Reader(HTMLParser):
+    def __init__(self, source: str, dropped: frozenset[str]) -> None:
+        super().__init__(convert_charrefs=True)
+        self._dropped = dropped
+        self._lines: list[str] = []
+        self._line = _Line([])
+        self._skipping: list[str] = []
+        self._marker = ""
+        self._apart = False
+        self._lists = 0
+        self._literal = 0
+        self._heading = False
+        self._row_begun = False
+        self._titles: dict[str, list[str]] = {}
+        self._title: str | None = None
+        self.feed(source)
+        self.close()
+        while len(self._lines) <= source.count("\n"):
+            self._end_line()
+
+    @property
+    def unclosed(self) -> str | None:
+        """A dropped element that had no end tag, script and style apart: those do reach to the end."""
+        outer = self._skipping[0] if self._skipping else ""
+        return outer if outer in self._dropped and outer not in ("script", "style") else None
+
+    def result(self) -> HtmlText:
+        """What was read."""
+        said = (tidy_title("".join(self._titles.get(name, ()))) for name in ("title", "h1"))
+        return HtmlText(text="\n".join(self._lines), title=next((title for title in said if title), None))
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        """Take note of where the text that follows stands."""
+        if self._skipping:
+            if tag == self._skipping[0]:
+                self._skipping.append(tag)
+            return
+        if tag in self._dropped or (tag == "a" and _is_permalink(attrs)):
+            self._skipping.append(tag)
+            return
+        if tag in _BLOCKS:
+            self._apart = True
+            if self._title == "title":
+                # It holds no elements: its end tag is missing.
+                self._title = None
+        if tag in ("title", "h1") and tag not in self._titles:
+            self._title = tag
+            self._titles[tag] = []
+        self._begin(tag)
+
+    def _begin(self, tag: str) -> None:
+        if tag in _HEADINGS:
+            self._marker = _HEADINGS[tag]
+            self._heading = True
+        elif tag == "li":
+            self._marker = "  " * max(self._lists - 1, 0) + "- "
+        elif tag in ("ul", "ol"):
+            self._lists += 1
+        elif tag == "tr":
+            self._row_begun = False
+        elif tag in ("td", "th"):
+            self._marker = "| " if self._row_begun else ""
+            self._row_begun = True
+        elif tag == "pre":
+            self._literal += 1
+
+    def handle_startendtag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        """`<br/>` is `<br>`; HTML does not know other elements without content, but XHTML writes them."""
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Undo what the start tag did."""
+        if self._skipping:
+            if tag == self._skipping[0]:
+                self._skipping.pop()
+            return
+        if tag in _BLOCKS:
+            self._apart = True
+        if tag == self._title:
+            self._title = None
+        if tag in _HEADINGS:
+            self._marker = ""
+            self._heading = False
+        elif tag == "li":
+            self._marker = ""
+        elif tag in ("ul", "ol"):
+            self._lists = max(self._lists - 1, 0)
+        elif tag == "pre":
+            self._literal = max(self._literal - 1, 0)
+
+    def handle_data(self, data: str) -> None:
+        """Put text on the line it comes from."""
+        if self._skipping:
+            return
+        if self._title is not None:
+            self._titles[self._title].append(data)
+            if self._title == "title":
+                return
+        number, _ = self.getpos()
+        while len(self._lines) < number - 1:
+            self._end_line()
+        first, *others = data.split("\n")
+        self._add(first)
+        for piece in others:
+            self._end_line()
+            self._add(piece)
+
+    def _add(self, piece: str) -> None:
+        line = self._line
+        if self._literal and not line.prefix and (not line.pieces or line.literal):
+            if piece:
+                line.literal = True
+                line.pieces.append(piece)
+                self._marker = ""
+            return
+        text = _SPACES.sub(" ", piece)
+        words = text.strip()
+        if not words:
+            if text:
+                _space(line)
+            return
+        if line.pieces or line.prefix:
+            if line.heading and not self._heading:
+                # A heading that shares its line with other text would make a heading of all of it.
+                line.prefix, line.heading = "", False
+            if self._apart or text[0] == " ":
+                _space(line)
+            if self._marker and not self._heading:
+                line.pieces.append(self._marker.lstrip())
+        else:
+            line.prefix = self._marker or ("\\" if _STRUCTURE.match(words) else "")
+            line.heading = self._heading and bool(self._marker)
+        self._marker = ""
+        self._apart = False
+        line.pieces.append(text.lstrip())
+
+    def _end_line(self) -> None:
+        line = self._line
+        text = "".join(line.pieces).rstrip()
+        if text and line.literal:
+            text = f"    {text}"
+        self._lines.append(line.prefix + text)
+        self._line = _Line([])
+
+
+def _space(line: _Line) -> None:
+    if line.pieces and not line.pieces[-1].endswith(" "):
+        line.pieces.append(" ")
+
+
+def _is_permalink(attrs: Sequence[tuple[str, str | None]]) -> bool:
+    """Whether an anchor is the pilcrow that documentation generators put behind headings."""
+    return any(name == "class" and value and "headerlink" in value.split() for name, value in attrs)

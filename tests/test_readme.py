@@ -1,0 +1,51 @@
+"""The README's code runs, its commands exist, and its test command is the one CI runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_python_blocks_run_in_order(tmp_path: Path, docs: Path) -> None:
+    assert docs.parent == tmp_path
+    code = "\n".join(blocks("python"))
+    assert code
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def commands() -> list[str]:
+    found = re.findall(r"^\$ (ragweft .*)$", "\n".join(blocks("console")), flags=re.MULTILINE)
+    return [command for command in found if "--watch" not in command]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_work(tmp_path: Path, docs: Path, command: str) -> None:
+    assert docs.parent == tmp_path
+    if "--in" not in command:
+        subprocess.run(
+            [sys.executable, "-m", "ragweft", "sync", "docs"], cwd=tmp_path, capture_output=True, check=True
+        )
+    line = command.replace("ragweft", f"{sys.executable} -m ragweft", 1)
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    (command,) = re.findall(r"^\$ (pip install -e .*)$", "\n".join(blocks("console")), flags=re.MULTILINE)
+    assert command == "pip install -e '.[dev]' && pytest"
+    assert "pytest" in (ROOT / ".ci" / "run").read_text()
