@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ragweft.chunking import StructureChunker
 from ragweft.types import Chunk, Document, Encoding, chunk_id
 
 _LONGEST_WORD = 64
@@ -57,3 +58,15 @@ def assert_sound(document: Document, chunks: Sequence[Chunk], *, capacity: int) 
     assert len({chunk.id for chunk in chunks}) == len(chunks)
     lost = "".join(char for char, seen in zip(text, covered, strict=True) if not seen)
     assert not lost.strip(), f"no chunk holds {lost.split()[:3]}"
+
+
+def cut(text: str, format_: str, *, size: int = 480, overlap: float = 0.0) -> Sequence[Chunk]:
+    """The chunks the structure-aware chunker makes of a text."""
+    chunker = StructureChunker(tokenizer=WordTokenizer(), size=size, overlap=overlap)
+    return chunker.chunk(Document(id="doc", text=text, format=format_))
+
+
+def outline(text: str, format_: str, *, size: int = 480, overlap: float = 0.0) -> list[tuple[str, str]]:
+    """For each chunk its heading path and its first line."""
+    chunks = cut(text, format_, size=size, overlap=overlap)
+    return [(" > ".join(chunk.headings), chunk.text.splitlines()[0].strip()) for chunk in chunks]

@@ -127,12 +127,13 @@ class _Scanner:
         if fence not in ("---", "+++") or not self.line(1):
             return 0
         closing = ("---", "...") if fence == "---" else ("+++",)
+        assigned = ":" if fence == "---" else "="
         for number in range(1, min(self.total, _FRONT_MATTER_LINES)):
             if self.line(number) in closing:
-                if number > 1:
-                    self.found.append(Block(start=0, ladder=CODE, keep=True))
-                    return number + 1
-                return 0
+                if assigned not in self.text[self.starts[1] : self.starts[number]]:
+                    return 0
+                self.found.append(Block(start=0, ladder=CODE, keep=True))
+                return number + 1
         return 0
 
     def _heading(self, number: int, line: str) -> int:
@@ -192,7 +193,10 @@ class _Scanner:
     def _table(self, number: int, line: str) -> int:  # noqa: ARG002 (a reader)
         self._add(number, Block(start=self.starts[number], ladder=CODE))
         number += 2
-        while (line := self.line(number)) and not line.startswith("    ") and not self._interrupts(line):
+        while (line := self.line(number)) and not line.startswith("    "):
+            head = line.lstrip(" ")
+            if self._interrupts(line) or _MARKER.match(head):
+                break
             number += 1
         return number
 
@@ -252,7 +256,7 @@ class _Scanner:
     def _list(self, number: int, line: str) -> int:
         first, items = number, [number]
         kind, indent = _item(line, blank_after=not self.line(number + 1))
-        fence, after_blank = _fence_after(line, ""), False
+        fence, after_blank, code = _fence_after(line, ""), False, False
         number += 1
         while number < self.total:
             line = self.line(number)
@@ -260,13 +264,15 @@ class _Scanner:
                 after_blank = True
                 number += 1
                 continue
-            if len(line) - len(line.lstrip(" ")) >= indent:
+            column = len(line) - len(line.lstrip(" "))
+            if column >= indent:
                 fence = _fence_after(line, fence)
+                code = column >= indent + 4 and (after_blank or code)
             elif self._is_sibling(line, kind):
                 items.append(number)
                 kind, indent = _item(line, blank_after=not self.line(number + 1))
-                fence = _fence_after(line, "")
-            elif after_blank or fence or not self._continues_lazily(number, line):
+                fence, code = _fence_after(line, ""), False
+            elif after_blank or fence or code or not self._continues_lazily(number, line):
                 break
             after_blank = False
             number += 1

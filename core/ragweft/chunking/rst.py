@@ -119,7 +119,9 @@ class _Scanner:
             return self._list(number, last, head, column, found)
         after = self._after_text(number, last)
         announces = self._line(after - 1).endswith(":")
-        found.append(Block(start=start, announces=announces and self._is_followed_by_detail(after, last, column)))
+        found.append(
+            Block(start=start, announces=announces and self._is_followed_by_detail(after, last, column))
+        )
         return after
 
     def _is_followed_by_detail(self, number: int, last: int, column: int) -> bool:

@@ -89,7 +89,7 @@ def parse_where(text: str | None) -> Metadata | None:
     except RecursionError:
         raise _bad_where("not valid JSON: nested too deep") from None
     if not isinstance(where, dict):
-        raise _bad_where(f"expected a JSON object like {{\"suffix\": \".md\"}}, got {_kind(where)}")
+        raise _bad_where(f'expected a JSON object like {{"suffix": ".md"}}, got {_kind(where)}')
     from ragweft.ledger.filters import compile_filter
 
     try:

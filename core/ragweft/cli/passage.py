@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragweft.lexical.scripts import parts, raw_words, runs
@@ -21,7 +21,7 @@ _LEAD = 2
 """Lines shown before the first match, where there is room."""
 _TAB = 4
 _TOKEN = re.compile(r"\S+")
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,38 +148,50 @@ def passage(
             lines.append(crop(line, width, measure))
         else:
             lines += fold(line, width, measure)
-    start, end = best_window([line.terms for line in lines], [not line.text for line in lines], size)
-    return lines[start:end]
+    start, end = best_window(
+        [line.terms for line in lines], [not line.text for line in lines], [line.first for line in lines], size
+    )
+    chosen = lines[start:end]
+    return [replace(line, first=True) if not place else line for place, line in enumerate(chosen)]
 
 
-def best_window(found: Sequence[Collection[str]], blank: Sequence[bool], size: int) -> tuple[int, int]:
+def best_window(
+    found: Sequence[Collection[str]], blank: Sequence[bool], begins: Sequence[bool], size: int
+) -> tuple[int, int]:
     """The half-open range of at most *size* lines with most distinct terms, the earliest of equals.
 
-    The lines that hold the terms get some lines before them where there is room; blank lines at either end are
-    left out.
+    The lines that hold the terms get some lines before them where there is room, though not the tail of an
+    earlier source line (*begins* says where one begins); blank lines at either end are left out.
     """
+    first, last, matched = _densest(found, size)
     count = len(found)
-    best, first, last = 0, 0, 0
-    for start in range(count):
-        if not found[start]:
-            continue
-        seen: set[str] = set()
-        for place in range(start, min(start + size, count)):
-            seen.update(found[place])
-            if len(seen) > best:
-                best, first, last = len(seen), start, place
-    start = max(0, first - min(_LEAD, (size - (last - first + 1)) // 2)) if best else 0
-    if not best:
-        while start < count - 1 and blank[start]:
+    if matched:
+        start = max(0, first - min(_LEAD, (size - (last - first + 1)) // 2))
+        start = max(0, min(start + size, count) - size)
+        while start < first and not begins[start] and any(begins[start + 1 : first + 1]):
             start += 1
-    end = min(count, start + size)
-    if best:
-        start = max(0, end - size)
-    while start < end and blank[start]:
+    else:
+        start = 0
+    while start < count - 1 and blank[start]:
         start += 1
+    end = min(count, start + size)
     while end > start and blank[end - 1]:
         end -= 1
     return start, end
+
+
+def _densest(found: Sequence[Collection[str]], size: int) -> tuple[int, int, int]:
+    """First and last line that hold the most distinct terms within *size* lines, and how many terms."""
+    best, first, last = 0, 0, 0
+    for start, terms in enumerate(found):
+        if not terms:
+            continue
+        seen: set[str] = set()
+        for place in range(start, min(start + size, len(found))):
+            seen.update(found[place])
+            if len(seen) > best:
+                best, first, last = len(seen), start, place
+    return first, last, best
 
 
 def crop(line: Line, width: int, measure: Callable[[str], int] = len) -> Line:

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.live import Live
+    from rich.table import Table
 
 __all__ = ["Bar"]
 
 _PATIENCE = 0.4
 """Seconds before the bar appears: quicker work shows none, and does not wait for rich to load."""
-_INTERVAL = 0.05
 
-_WORDS = {"flat": "filling the vector matrix", "lexical": "filling the word index", "Chroma": "filling Chroma"}
+_WORDS = {"flat": "filling the vector matrix", "lexical": "filling the word index", "chroma": "filling Chroma"}
 
 
 class Bar:
-    """A `protocols.Progress` for the length of a `with` block; silent where stderr is no terminal."""
+    """A `protocols.Progress` for the length of a `with` block; silent where stderr is no terminal.
+
+    What is reported is only noted; a thread of rich's draws it ten times a second, so that the clock goes on
+    while a long step reports nothing.
+    """
 
     def __init__(self) -> None:
         self._started = time.monotonic()
-        self._shown = 0.0
-        self._wanted = sys.stderr.isatty()
-        self._stage = ""
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
+        self._state: tuple[str, int, int | None] = ("opening", 0, None)
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._timer = threading.Timer(_PATIENCE, self._appear)
+            self._timer.daemon = True
+            self._timer.start()
         return self
 
     def __exit__(
@@ -39,37 +47,40 @@ class Bar:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
 
     def __call__(self, stage: str, done: int, total: int | None, /) -> None:
-        """Show *done* of *total* units of *stage*."""
-        now = time.monotonic()
-        if not self._wanted or now - self._started < _PATIENCE:
-            return
-        if stage == self._stage and done != total and now - self._shown < _INTERVAL:
-            return
-        self._shown = now
-        progress = self._progress or self._start()
-        if stage != self._stage or self._task is None:
-            if self._task is not None:
-                progress.remove_task(self._task)
-            self._task = progress.add_task(_WORDS.get(stage.lower(), _WORDS.get(stage, stage)), total=total)
-            self._stage = stage
-        progress.update(self._task, completed=done, total=total)
+        """Note *done* of *total* units of *stage*."""
+        self._state = (stage, done, total)
 
-    def _start(self) -> Progress:
+    def _appear(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.live import Live
 
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
+        with self._lock:
+            if self._timer is None:
+                return
+            console = Console(stderr=True, highlight=False)
+            self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=10, transient=True)
+            self._live.start()
+
+    def _draw(self) -> Table:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        stage, done, total = self._state
+        elapsed = int(time.monotonic() - self._started)
+        row = Table.grid(padding=(0, 1))
+        row.add_row(
+            _WORDS.get(stage.lower(), stage),
+            ProgressBar(total=total or 1, completed=done, width=30, pulse=not total),
+            f"{done:,}/{total:,}" if total else f"{done:,}" if done else "",
+            f"{elapsed // 60}:{elapsed % 60:02d}",
         )
-        self._progress.start()
-        return self._progress
+        return row

@@ -11,7 +11,7 @@ from ragweft.cli.session import say
 if TYPE_CHECKING:
     from ragweft.types import Failure, SyncReport
 
-__all__ = ["counted", "human_bytes", "report_lines", "say_troubles", "summary"]
+__all__ = ["counted", "human_bytes", "report_lines", "say_summary", "say_troubles", "summary"]
 
 _MOST_FAILURES = 10
 
@@ -54,6 +54,19 @@ def report_lines(report: SyncReport) -> Iterator[str]:
             reasons = "  (" + ", ".join(f"{printable(why)} {n:,}" for why, n in ordered) + ")"
         yield f"{name:<10}{count:>{width},}{reasons}"
     yield f"{'seconds':<10}{report.seconds:>{width}.1f}"
+
+
+def say_summary(report: SyncReport) -> None:
+    """A sync in one line on stderr, softly if it found nothing to do; then its troubles."""
+    import sys
+
+    if sys.stderr.isatty():
+        from ragweft.cli.terminal import say_softly
+
+        say_softly(summary(report))
+    else:
+        say(summary(report))
+    say_troubles(report)
 
 
 def say_troubles(report: SyncReport) -> None:

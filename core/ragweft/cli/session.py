@@ -23,9 +23,7 @@ FAILED = 1
 UNREAD = 3
 """Done, but a file of a supported type could not be read."""
 INTERRUPTED = 130
-SYNC_INTERRUPTED = (
-    "interrupted: what was committed is kept and searchable; run the same command to go on"
-)
+SYNC_INTERRUPTED = "interrupted: what was committed is kept and searchable; run the same command to go on"
 
 
 @contextmanager

@@ -73,7 +73,8 @@ def _translated(error: BaseException, directory: Path, doing: str) -> IndexDamag
 
 def exists(directory: Path) -> bool:
     """Whether an index has been made in *directory*; tantivy writes this file last."""
-    return (directory / _META).exists()
+    with tantivy_errors(directory, "open"):
+        return (directory / _META).exists()
 
 
 def open_for_reading(directory: Path) -> tantivy.Index:

@@ -177,6 +177,9 @@ class TantivyIndex:
         with tantivy_errors(self._directory, "write"):
             writer = index.writer(_HEAP, _THREADS)
         try:
+            with tantivy_errors(self._directory, "write"):
+                # A killed writer leaves files of a commit that never was; the next would choose the same names.
+                writer.garbage_collect_files()
             self._delete(writer, stale)
             self._add(writer, pairs)
             self._mark(writer, generation=generation, highest_row=max(highest, int(rows.max(initial=-1))))

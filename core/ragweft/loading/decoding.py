@@ -48,7 +48,7 @@ _ESCAPES = {"idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7"}
 _SAMPLE_BYTES = 65_536
 _SEARCHED_BYTES = 2**20
 _CHAOS_MARGIN = 0.1
-_COHERENCE_MARGIN = 0.05
+_COHERENCE_MARGIN = 0.01
 
 # What no text holds. Tab, line and page ends, backspace, the end mark of DOS and terminal colours it may.
 _CONTROLS = re.compile("[\x00-\x07\x0e-\x19\x1c-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -158,6 +158,10 @@ def _guesses(sample: bytes) -> list[str]:
         return []
     best = min(match.chaos for match in matches)
     calm = [m for m in matches if m.chaos <= best + (0 if m.encoding in _CALMEST_ONLY else _CHAOS_MARGIN)]
-    coherence = max(match.coherence for match in calm) - _COHERENCE_MARGIN
-    level = {name for m in calm if m.coherence >= coherence for name in (m.encoding, *m.could_be_from_charset)}
+    common = [m for m in calm if m.encoding not in _CALMEST_ONLY]
+    level: set[str] = set()
+    for match in calm:
+        likelier = match.coherence + _COHERENCE_MARGIN
+        if not any(other.coherence > likelier and other.chaos <= match.chaos for other in common):
+            level.update((match.encoding, *match.could_be_from_charset))
     return [encoding for encoding in _CANDIDATES if encoding in level]

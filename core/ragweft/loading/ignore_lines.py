@@ -60,10 +60,6 @@ def _plain_set(found: re.Match[str]) -> str:
     if found["set"] is None:
         return found[0]
     ranges = _merged(sorted(_ranges(found["set"])))
-    if not ranges:
-        if found["sign"]:
-            return "?"
-        raise ValueError(f"no character is in {found[0]}")
     (low, high), *others = ranges
     if low == high and not others and not found["sign"]:
         return f"[{low}]" if low.isspace() else f"\\{low}"
@@ -107,5 +103,5 @@ def _ranges(inside: str) -> Iterator[tuple[str, str]]:
             continue
         low = item["low"][-1]
         high = item["high"][-1] if item["high"] else low
-        if low <= high:
-            yield low, high
+        # Git looks at the lower end before it sees that a range follows.
+        yield low, max(low, high)

@@ -156,8 +156,8 @@ class Hybrid:
         n = max(self._pool, query.k)
         while True:
             with self._ledger.snapshot() as snapshot:
-                admitted = [scope.admit(snapshot, a.ranking.rows.tolist()) for a in answers]
-                short = [_may_hold_more(a, len(kept), n) for a, kept in zip(answers, admitted, strict=True)]
+                admitted = scope.admit(snapshot, list({r for a in answers for r in a.ranking.rows.tolist()}))
+                short = [_may_hold_more(answer, admitted, n) for answer in answers]
                 if not any(short):
                     return self._finish(query, scope, answers, admitted, snapshot, stages, degraded)
             # Asked outside the snapshot: the next one must be at least as new as what the legs have applied.
@@ -168,7 +168,7 @@ class Hybrid:
         query: _Query,
         scope: Scope,
         answers: Sequence[Answer],
-        admitted: Sequence[set[int]],
+        admitted: set[int],
         snapshot: Snapshot,
         stages: Sequence[Stage],
         degraded: Sequence[str],
@@ -176,9 +176,9 @@ class Hybrid:
         n = max(self._pool, query.k)
         lines = list(stages)
         rankings: dict[str, Ranking] = {}
-        for answer, kept in zip(answers, admitted, strict=True):
+        for answer in answers:
             started = time.perf_counter()
-            ranking, unseen = _complete(answer, kept, snapshot, scope, n)
+            ranking, unseen = _complete(answer, admitted, snapshot, scope, n)
             rankings[answer.leg.name] = ranking
             spent = answer.ms + _since(started)
             note = answer.question.note
@@ -220,9 +220,10 @@ async def _aask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
     return Answer(leg=leg, question=question, ranking=ranking, asked=n, ms=_since(started))
 
 
-def _may_hold_more(answer: Answer, kept: int, n: int) -> bool:
+def _may_hold_more(answer: Answer, admitted: set[int], n: int) -> bool:
     """Whether a leg that lost candidates to the scope has others to offer."""
     ranking = answer.ranking
+    kept = sum(row in admitted for row in ranking.rows.tolist())
     return kept < n and not ranking.exhausted and len(ranking.rows) >= answer.asked
 
 
@@ -233,10 +234,12 @@ def _deeper(answer: Answer, scope: Scope) -> Answer:
     return replace(answer, ranking=ranking, asked=asked, ms=answer.ms + _since(started))
 
 
-def _complete(answer: Answer, kept: set[int], snapshot: Snapshot, scope: Scope, n: int) -> tuple[Ranking, int]:
-    """The leg's *n* best among the rows *kept* and those it has not applied yet, and how many these were."""
+def _complete(
+    answer: Answer, admitted: set[int], snapshot: Snapshot, scope: Scope, n: int
+) -> tuple[Ranking, int]:
+    """The leg's *n* best among the rows *admitted* and those it has not applied yet, and how many these were."""
     ranking = answer.ranking
-    alive = np.array([row in kept for row in ranking.rows.tolist()], dtype=bool)
+    alive = np.array([row in admitted for row in ranking.rows.tolist()], dtype=bool)
     rows, scores = ranking.rows[alive], ranking.scores[alive]
     known = ranking.generation if scope.among is None else min(ranking.generation, scope.since)
     lacking = 0

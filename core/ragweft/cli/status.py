@@ -1,0 +1,68 @@
+"""`ragweft status`: an index at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer  # noqa: TC002  # typer reads the annotations
+
+from ragweft.cli.options import DebugOption, IndexOption, JsonOption, settle
+from ragweft.cli.session import guarded, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ragweft.health import Status
+    from ragweft.ledger.followers import FollowerState
+
+__all__ = ["follower_lines", "status"]
+
+
+def status(
+    ctx: typer.Context,
+    as_json: JsonOption = False,
+    index: IndexOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Show what the index holds, how large it is and whether everything in it is level."""
+    settings = settle(ctx, index=index, debug=debug)
+    with guarded(settings), opened(settings) as opened_index:
+        found = opened_index.status()
+        if as_json:
+            from ragweft.cli.payload import print_json
+
+            print_json(asdict(found))
+        else:
+            print("\n".join(_lines(found)))
+
+
+def follower_lines(followers: Sequence[FollowerState]) -> Iterator[str]:
+    """One line for each follower: name, how level it is, the generation it has applied, remarks."""
+    names = max((len(state.name) for state in followers), default=0)
+    told = [("level" if state.level else f"{state.behind:,} behind") for state in followers]
+    width = max(map(len, told), default=0)
+    for state, level in zip(followers, told, strict=True):
+        note = f"  ({state.note})" if state.note else ""
+        yield f"{state.name:<{names}}  {level:<{width}}  generation {state.applied:,}{note}"
+
+
+def _lines(found: Status) -> Iterator[str]:
+    from ragweft.cli.report import human_bytes
+
+    spent = found.spent
+    cost = f"{spent.tokens:,} tokens, ${spent.usd:,.4f}, {spent.calls:,} calls" if spent.calls else "nothing"
+    rows = {
+        "index": found.path,
+        "documents": f"{found.documents:,}",
+        "chunks": f"{found.chunks:,}",
+        "size": human_bytes(found.bytes),
+        "generation": f"{found.generation:,}",
+        "space": found.space,
+        "pipeline": found.pipeline,
+        "spent": cost,
+    }
+    for name, value in rows.items():
+        yield f"{name:<12}{value}"
+    for place, line in enumerate(follower_lines(found.followers)):
+        yield f"{'' if place else 'followers':<12}{line}"
