@@ -155,7 +155,7 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
     for name in ("pipe.md", "folder.md"):
         with pytest.raises(LoadError, match="is not a regular file; name a file, or sync the folder"):
             LOADER.load(tmp_path / name)
-    with pytest.raises(LoadError, match=r"is no path \(embedded null"):
+    with pytest.raises(LoadError, match=r"is no path \(.*embedded null"):
         LOADER.load(tmp_path / "a\0.md")
 
 

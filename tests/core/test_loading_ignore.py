@@ -258,7 +258,7 @@ def trees(draw: st.DrawFn) -> dict[str, str]:
 
 @needs_git
 @given(trees())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 def test_what_git_ignores_is_ignored(files: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = grow(Path(folder), files)

@@ -277,12 +277,24 @@ def test_file_names_that_are_no_text(root: Path) -> None:
 def test_what_vanishes_on_the_way_is_as_if_it_never_was(root: Path) -> None:
     for name in ("a.md", "b.md", "c/d.md", "z.md"):
         put(root / name)
+    (root / "link.md").symlink_to("z.md")
     items = discover(root)
     assert next(items).path.name == "a.md"
     (root / "b.md").unlink()
     (root / "c" / "d.md").unlink()
     (root / "c").rmdir()
-    assert [item.path.name for item in items] == ["z.md"]
+    assert next(items).path.name == "z.md"
+    (root / "link.md").unlink()
+    assert list(items) == []
+
+
+def test_a_root_that_vanishes_tells_nothing_about_what_it_held(root: Path) -> None:
+    items = discover(root)
+    root.rmdir()
+    assert list(items) == [Failed(path=root, reason="vanished", transient=True, directory=True)]
+    single = discover(put(root.parent / "a.md"))
+    (root.parent / "a.md").unlink()
+    assert list(single) == []
 
 
 def test_a_directory_that_cannot_be_listed(root: Path) -> None:

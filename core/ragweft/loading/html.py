@@ -101,7 +101,8 @@ class _Reader(HTMLParser):
         self._title: str | None = None
         self.feed(source)
         self.close()
-        while len(self._lines) <= source.count("\n"):
+        line_ends = source.count("\n")
+        while len(self._lines) <= line_ends:
             self._end_line()
 
     @property

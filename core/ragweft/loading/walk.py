@@ -144,8 +144,9 @@ class _Walk:
     def run(self) -> Iterator[Discovery]:
         """Depth first, without recursion: trees may be deeper than Python's stack."""
         item = self._enter(self._root, rules_above(Path(self._root)))
-        if item is not None:
-            yield item
+        if not self._way:
+            gone = Failed(path=Path(self._root), reason="vanished", transient=True, directory=True)
+            yield item or gone
             return
         rules = self._way[0].rules
         while self._way:
@@ -204,8 +205,8 @@ class _Walk:
         except OSError as error:
             return _unreadable(path, error, directory=True)
         identity = (stat.st_dev, stat.st_ino)
-        if any(identity == opened.identity for opened in self._way):
-            # Mounts and junctions can make circles too.
+        # Mounts and junctions can make circles too. Some file systems number nothing.
+        if stat.st_ino and any(identity == opened.identity for opened in self._way):
             return Skipped(path=Path(path), reason="duplicate")
         marks = {entry.name for entry in entries if entry.name in _OF_INTEREST}
         if marks:
@@ -223,6 +224,8 @@ class _Walk:
             real = os.path.realpath(link, strict=True)
             mode = Path(real).stat().st_mode
         except OSError as error:
+            if not os.path.lexists(link):
+                return None
             if file_format(path.name) is None:
                 return Skipped(path=path, reason="unsupported type")
             broken = isinstance(error, FileNotFoundError) or error.errno == errno.ELOOP
