@@ -85,7 +85,9 @@ class TestIdentifiers:
         assert max(map(len, terms)) <= 8
 
     def test_an_endless_word_is_known_by_its_beginning(self) -> None:
-        assert ENGLISH.terms("acgt" * 1000) == [("acgt" * 16)[:LONGEST_TERM]]
+        assert ENGLISH.terms("acgt" * 1000) == ["acgt" * 16]
+        assert max(map(len, ENGLISH.terms("3." + "14" * 1000))) == LONGEST_TERM
+        assert max(map(len, ENGLISH.terms("ก" + "\u0e34" * 1000 + "ข"))) == LONGEST_TERM
 
 
 class TestEnglish:

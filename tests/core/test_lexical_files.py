@@ -163,6 +163,15 @@ class TestDamage:
         with pytest.raises(IndexDamaged, match="checksum"):
             grow(other, 8)
 
+    def test_a_file_another_writer_is_at_is_no_damage(self, index: TantivyIndex, directory: Path) -> None:
+        grow(index, 1)
+        grow(index, 2)
+        deletes = next(directory.glob("*.del"))
+        segment = deletes.name.split(".")[0]
+        (directory / f"{segment}.999999.del").write_bytes(b"half of")
+        (directory / f"{'0' * 32}.idx").write_bytes(b"half of")
+        assert opened(directory).applied_generation == 2
+
     def test_another_ledger(self, index: TantivyIndex, directory: Path) -> None:
         grow(index, 1)
         with pytest.raises(IndexDamaged, match="ledger is ledger-1, not ledger-2"):

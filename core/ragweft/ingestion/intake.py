@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ragweft.errors import InvalidFilter, LoadError
 from ragweft.ingestion.given import grouped
+from ragweft.ingestion.leveller import Leveller
 from ragweft.ingestion.pipeline import Loaded, batched
 from ragweft.ingestion.sync import Sync, Tally
 from ragweft.retrieval.scope import Scopes
@@ -37,23 +38,23 @@ class Intake:
         if not paths:
             raise LoadError("sync: name at least one file or folder")
         parts = self._parts
-        with self._busy:
+        with self._busy, Leveller(parts.followers, chroma=level) as leveller:
             run = Sync(
                 parts.ledger,
                 parts.pipeline,
                 self._loader,
                 max_bytes=parts.recipe.loading.max_bytes,
-                committed=self._level,
+                committed=leveller.notice,
                 progress=progress,
                 avoid=parts.folder,
             )
             run.run(paths)
-            return self._finished(run.tally, progress, level=level)
+        return self._finished(run.tally, progress, level=level)
 
     def add(self, items: Iterable[Document | Chunk], *, progress: Progress) -> SyncReport:
         """See `Index.add`."""
         parts = self._parts
-        with self._busy:
+        with self._busy, Leveller(parts.followers, chroma=True) as leveller:
             tally = Tally()
             for batch in batched(grouped(items, parts.ledger)):
                 progress("adding", tally.added + tally.updated + tally.unchanged, None)
@@ -61,8 +62,8 @@ class Intake:
                 tally.unchanged += len(batch) - len(fresh)
                 if fresh:
                     tally.count(parts.ledger.commit(parts.pipeline.prepare(fresh), kind="add"))
-                    self._level()
-            return self._finished(tally, progress, level=True)
+                    leveller.notice()
+        return self._finished(tally, progress, level=True)
 
     def remove(
         self, *, ids: Sequence[str], source: str | None, where: Metadata | None, progress: Progress
@@ -100,13 +101,10 @@ class Intake:
 
         return [loaded for loaded in batch if not same(loaded)]
 
-    def _level(self) -> None:
-        self._parts.followers.flat.catch_up()
-        self._parts.followers.lexical.catch_up()
-
     def _finished(self, tally: Tally, progress: Progress, *, level: bool) -> SyncReport:
         parts = self._parts
-        self._level()
+        parts.followers.flat.catch_up()
+        parts.followers.lexical.catch_up()
         chroma = parts.followers.chroma
         if chroma is not None and level:
             chroma.catch_up(wait=False, progress=partial(progress, "Chroma"))

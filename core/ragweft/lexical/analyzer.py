@@ -138,8 +138,7 @@ class Analyzer:
         for piece in pieces:
             for position, run in enumerate(_NUMBER_WITH_DOTS.split(piece)):
                 if position % 2:
-                    yield run[:LONGEST_TERM]
-                    yield from run.split(".")
+                    yield from (number[:LONGEST_TERM] for number in (run, *run.split(".")))
                 elif run.isascii():
                     yield from self._identifier(run, alone=run == word)
                 else:

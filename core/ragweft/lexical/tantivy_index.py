@@ -149,9 +149,10 @@ class TantivyIndex:
     def apply(self, *, rows: Rows, texts: Sequence[str], removed: Rows, generation: int) -> None:
         """Add *rows* with their *texts*, drop *removed* and record *generation*, in one commit.
 
-        A row that is there already is replaced. A *generation* below the one recorded changes nothing, since
-        what it would add is there or has been removed since; the same one again is applied again, so that one
-        generation may come in several calls. *texts* is read once, in order, and never held as a whole.
+        A row that is there already is replaced; one that is also in *removed* is not added. A *generation*
+        below the one recorded changes nothing, since what it would add is there or has been removed since; the
+        same one again is applied again, so that one generation may come in several calls. *texts* is read once,
+        in order, and not held as a whole.
 
         Raises:
             IndexDamaged: the index on disk cannot be written; the caller moves it aside and rebuilds.
@@ -163,10 +164,8 @@ class TantivyIndex:
         index = open_for_writing(self._directory)
         self._sound = check_segments(self._directory, self._sound)
         before = self._commit(index)
-        nothing = (
-            before.marker is not None and generation == before.generation and not (rows.size or removed.size)
-        )
-        if nothing or generation < before.generation:
+        repeated = before.marker is not None and generation == before.generation
+        if generation < before.generation or (repeated and not rows.size and not removed.size):
             return
         highest = before.marker.highest_row if before.marker else -1
         stale = np.union1d(removed, rows[rows <= highest])
