@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragweft.errors import IndexLocked, ProviderError, SpaceMismatch
+
 if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.ledger.followers import FollowerState
@@ -82,12 +84,16 @@ def verify(parts: Parts, *, repair: bool, progress: Progress) -> Verification:
             continue
         note = f"; {state.note}" if state.note else ""
         findings.append(f"{state.name}: {state.behind:,} changes behind{note}")
-        if repair and state.rows >= 0:
-            if state.note:
-                slot.rebuild(partial(progress, slot.name))
-            else:
-                slot.catch_up(progress=partial(progress, slot.name))
-            mended.append(state.name)
+        if repair:
+            try:
+                if state.note and state.rows is not None:
+                    slot.rebuild(partial(progress, slot.name))
+                else:
+                    slot.catch_up(progress=partial(progress, slot.name))
+            except (IndexLocked, ProviderError, SpaceMismatch):
+                continue  # what stands in the way is in the finding, and nobody else's data is touched
+            if slot.state().level:
+                mended.append(state.name)
     after = tuple(slot.state() for slot in parts.followers.every)
     return Verification(
         ok=verdict == "ok" and all(state.level for state in after),

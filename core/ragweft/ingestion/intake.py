@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragweft.errors import InvalidFilter, LoadError
+from ragweft.errors import IndexLocked, InvalidFilter, LoadError, ProviderError, SpaceMismatch
 from ragweft.ingestion.given import grouped
 from ragweft.ingestion.leveller import Leveller
 from ragweft.ingestion.pipeline import Loaded, batched
@@ -106,11 +106,16 @@ class Intake:
         parts.followers.flat.catch_up()
         parts.followers.lexical.catch_up()
         chroma = parts.followers.chroma
+        warnings: list[str] = []
         if chroma is not None and level:
-            chroma.catch_up(wait=False, progress=partial(progress, "Chroma"))
+            try:
+                level = chroma.catch_up(wait=False, progress=partial(progress, "Chroma"))
+            except (IndexLocked, ProviderError, SpaceMismatch) as error:
+                # The documents are in, and searches do not depend on Chroma.
+                warnings.append(f"Chroma stays behind: {error}")
         if tally.changed:
             states = [slot.state(opening=False) for slot in parts.followers.every]
             parts.ledger.report({state.name: state.applied for state in states})
             parts.store.checkpoint()
         with parts.ledger.snapshot() as snapshot:
-            return replace(tally.report(), generation=snapshot.generation)
+            return replace(tally.report(), generation=snapshot.generation, warnings=tuple(warnings))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
+
+from ragweft.errors import RagweftError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,8 +26,9 @@ class Leveller:
 
     def __init__(self, followers: Followers, *, chroma: bool) -> None:
         """*chroma* False leaves the embedded Chroma collection for later."""
-        fast: Sequence[Slot[VectorIndex] | Slot[LexicalIndex]] = (followers.flat, followers.lexical)
-        self._slots = (*fast, followers.chroma) if chroma and followers.chroma is not None else fast
+        self._slots: list[Slot[VectorIndex] | Slot[LexicalIndex]] = [followers.flat, followers.lexical]
+        if chroma and followers.chroma is not None:
+            self._slots.append(followers.chroma)
         self._chroma = followers.chroma
         self._wake = threading.Event()
         self._ending = False
@@ -70,6 +72,16 @@ class Leveller:
                 for slot in self._slots:
                     if self._ending:
                         return
-                    slot.catch_up(wait=slot is not self._chroma)
+                    self._level(slot)
         except BaseException as error:  # noqa: BLE001  # raised again in the thread that asked for the work
             self._error = error
+
+    def _level(self, slot: Slot[VectorIndex] | Slot[LexicalIndex]) -> None:
+        if slot is not self._chroma:
+            slot.catch_up()
+            return
+        try:
+            slot.catch_up(wait=False)
+        except RagweftError:
+            # Said by the caller, who tries once more at the end; until then the fast followers go on.
+            self._slots = [other for other in self._slots if other is not slot]

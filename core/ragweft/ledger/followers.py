@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from ragweft.errors import IndexDamaged, IndexLocked
+from ragweft.errors import IndexDamaged, IndexLocked, ProviderError, RagweftError
 from ragweft.ledger.locks import FolderLock, Timeout
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class FollowerState:
 
     name: str
     applied: int
-    rows: int
+    rows: int | None
+    """None if this process has not looked into it."""
     behind: int
     """Rows born or died that it has not applied."""
     level: bool
@@ -102,9 +103,11 @@ class Slot(Generic[F]):
         with self._guard:
             self._forget_parent()
             if self._follower is None:
-                self._own()
                 try:
+                    self._own()
                     self._follower = self._opens(self._folder)
+                except Timeout:
+                    raise self._busy() from None
                 except IndexDamaged:
                     self._follower = self._reopen()
             return self._follower
@@ -122,9 +125,9 @@ class Slot(Generic[F]):
                     self._check_space()
                     self._replace(str(error))
                     self._apply(self.get(), progress)
-        except IndexLocked:
+        except Timeout:
             if wait and not self._sole:
-                raise
+                raise self._busy() from None
             return False
         return True
 
@@ -135,46 +138,46 @@ class Slot(Generic[F]):
                 return
             if damaged:
                 self._close()
-            self._healing = threading.Thread(target=self.catch_up, name=f"ragweft-heal-{self.name}")
+            self._healing = threading.Thread(target=self._heal, name=f"ragweft-heal-{self.name}")
             self._healing.start()
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Drop the follower and fill a new one from the ledger; no text is embedded again."""
-        with self._exclusive(wait=True):
-            self._replace("rebuilt on request")
-            self._apply(self.get(), progress)
+        try:
+            with self._exclusive(wait=True):
+                self._replace("rebuilt on request")
+                self._apply(self.get(), progress)
+        except Timeout:
+            raise self._busy() from None
 
     def state(self, *, opening: bool = True) -> FollowerState:
         """Compare with the ledger, without bringing it level.
 
         Not *opening*: a follower this process has not opened is judged by what it last reported.
         """
-        try:
-            if not opening and self._follower is None:
-                raise IndexLocked("not opened by this process; as last reported")
-            follower = self.get()
-            applied, rows = follower.applied_generation, len(follower)
-        except IndexLocked as error:
+        if self._follower is None and (not opening or not self._obtainable()):
             reported = self._ledger.follower_generations().get(self.name, 0)
             with self._ledger.snapshot() as snapshot:
-                changes = snapshot.changes(reported)
-            behind = len(changes.added) + len(changes.removed)
+                behind = snapshot.changes(reported).count
+            note = "open in another process" if opening else ""
             return FollowerState(
-                name=self.name, applied=reported, rows=-1, behind=behind, level=not behind, note=str(error)
+                name=self.name, applied=reported, rows=None, behind=behind, level=not behind, note=note
             )
+        try:
+            applied, rows = self._held(self.get())
+        except (IndexLocked, IndexDamaged, ProviderError) as error:
+            return FollowerState(name=self.name, applied=0, rows=None, behind=0, level=False, note=str(error))
         with self._ledger.snapshot() as snapshot:
             changes = snapshot.changes(applied)
             live = snapshot.count_live()
-        behind = len(changes.added) + len(changes.removed)
         off = rows - (live - len(changes.added) + len(changes.removed))
-        note = f"{abs(off)} rows {'more' if off > 0 else 'less'} than it should hold: verify rebuilds it"
         return FollowerState(
             name=self.name,
             applied=applied,
             rows=rows,
-            behind=behind,
-            level=not behind and not off,
-            note=note if off else "",
+            behind=changes.count,
+            level=not changes.count and not off,
+            note=f"{abs(off)} rows too {'many' if off > 0 else 'few'}" if off else "",
         )
 
     def close(self) -> None:
@@ -209,12 +212,36 @@ class Slot(Generic[F]):
             if progress is not None and total:
                 progress(min(start + _BATCH, total), total)
 
+    def _obtainable(self) -> bool:
+        try:
+            with self._guard:
+                self._forget_parent()
+                self._own()
+        except Timeout:
+            return False
+        return True
+
+    @staticmethod
+    def _held(follower: F) -> tuple[int, int]:
+        """Generation and rows that belong together, while another process may be applying."""
+        while True:
+            before, rows, after = follower.applied_generation, len(follower), follower.applied_generation
+            if before == after:
+                return before, rows
+
     def _check_space(self) -> None:
         """What could not be written for lack of space is not damaged, and a rebuild would fail too."""
         if shutil.disk_usage(self._folder.parent).free < _SPARE_BYTES:
             raise IndexLocked(
                 f"{self._folder.parent}: the disk is full; what was acknowledged is kept, free some space"
             )
+
+    def _heal(self) -> None:
+        try:
+            self.catch_up()
+        except RagweftError as error:
+            # Nobody waits for this thread; the next search meets the damage again and says so.
+            _log.warning("%s could not be rebuilt: %s", self._folder, error)
 
     def _reopen(self) -> F:
         """Open again under the lock; set the folder aside only if it is still damaged then."""
@@ -255,23 +282,20 @@ class Slot(Generic[F]):
                 self._own()
                 yield
             return
-        try:
-            self._lock.acquire(_LOCK_SECONDS if wait else 0)
-        except Timeout:
-            raise IndexLocked(f"{self._folder}: being brought up to date by another process") from None
+        self._lock.acquire(_LOCK_SECONDS if wait else 0)
         try:
             yield
         finally:
             self._lock.release()
 
     def _own(self) -> None:
-        if not self._sole or self._owned:
-            return
-        try:
+        if self._sole and not self._owned:
             self._lock.acquire(0)
-        except Timeout:
-            raise IndexLocked(f"{self._folder}: open in another process") from None
-        self._owned = True
+            self._owned = True
+
+    def _busy(self) -> IndexLocked:
+        doing = "open in" if self._sole else "being brought up to date by"
+        return IndexLocked(f"{self._folder}: {doing} another process")
 
     def _close(self) -> None:
         if self._follower is not None:

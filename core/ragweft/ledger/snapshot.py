@@ -41,6 +41,11 @@ class Changes:
     added: Rows
     removed: Rows
 
+    @property
+    def count(self) -> int:
+        """Rows to add and to remove."""
+        return len(self.added) + len(self.removed)
+
 
 def _asked(column: Any) -> Any:
     """`column` among the integers bound as one JSON list: one parameter and one plan for any number of them."""

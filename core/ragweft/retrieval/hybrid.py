@@ -237,7 +237,7 @@ def _deeper(answer: Answer, scope: Scope) -> Answer:
 def _complete(
     answer: Answer, admitted: set[int], snapshot: Snapshot, scope: Scope, n: int
 ) -> tuple[Ranking, int]:
-    """The leg's *n* best among the rows *admitted* and those it has not applied yet, and how many these were."""
+    """The leg's *n* best of the rows *admitted* and of those it has not applied yet; how many these were."""
     ranking = answer.ranking
     alive = np.array([row in admitted for row in ranking.rows.tolist()], dtype=bool)
     rows, scores = ranking.rows[alive], ranking.scores[alive]
