@@ -8,7 +8,7 @@
     ├── LoadError             a document cannot be read or taken in
     ├── ProviderError         a provider's service failed; `retryable` says whether waiting helps
     ├── BudgetExceeded        going on would cost more than the caller allowed
-    ├── IndexDamaged          the ledger itself is unreadable or inconsistent
+    ├── IndexDamaged          files of an index are unreadable or inconsistent
     └── IndexLocked           the index belongs to somebody else: another writer, owner or machine
 
 A message is one line: what happened, where, and what to do next.
@@ -72,7 +72,10 @@ class BudgetExceeded(RagweftError):
 
 
 class IndexDamaged(RagweftError):
-    """The ledger is unreadable or inconsistent; a damaged follower alone never raises this."""
+    """Files of an index are unreadable or inconsistent.
+
+    Users meet it for the ledger only: a damaged follower is set aside and rebuilt by whoever meets it.
+    """
 
 
 class IndexLocked(RagweftError):

@@ -123,7 +123,7 @@ def check(make: Make, text: str, format_: str, size: int, overlap: float = 0.15,
 
 
 @pytest.mark.parametrize("format_", [*FORMATS, "unheard of"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=documents,
     size=st.sampled_from([1, 2, 5, 16, 40, 480]),

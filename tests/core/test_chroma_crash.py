@@ -51,9 +51,10 @@ def kill_writers(tmp_path: Path, times: int, seed: int) -> tuple[int, int]:
         said.write_bytes(b"")
         writer = context.Process(target=write_until_killed, args=(folder, said))
         writer.start()
-        while not said.stat().st_size and writer.is_alive():
+        first = chance.randint(1, 3)
+        while said.stat().st_size < first and writer.is_alive():
             time.sleep(0.002)
-        time.sleep(chance.uniform(0.0, 0.2))
+        time.sleep(chance.uniform(0.0, 0.1))
         writer.kill()
         writer.join(timeout=30)
         acknowledged = said.read_bytes().count(b".")

@@ -28,7 +28,7 @@ FIRST = "other(thing);\n" * 20
             "func (s *Server) Close(ctx context.Context) error",
         ),
         ("public static List<String> names(int limit) {", "}", "public static List<String> names(int limit)"),
-        ("static int\nread_all(int fd,\n         char *out)\n{", "}", "read_all(int fd"),
+        ("static int\nread_all(int fd,\n         char *out)\n{", "}", "read_all(int fd, char *out)"),
         ("namespace Company.Product\n{", "}", "namespace Company.Product"),
         ("defmodule Some.Module do", "end", "defmodule Some.Module"),
         ("def each(&block)", "end", "def each(&block)"),

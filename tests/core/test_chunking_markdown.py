@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -91,8 +92,8 @@ def starts_by_us(text: str) -> list[tuple[int, str]]:
     found = []
     for block, is_heading in flat(markdown_blocks(text)):
         line = lines[block.start]
-        head = raw[line].lstrip()
-        level = len(head) - len(head.lstrip("#")) if head.startswith("#") else 0
+        hashes = re.match(r" {0,3}(#{1,6})(?:\s|$)", raw[line])
+        level = len(hashes[1]) if hashes else 0
         below = next((row for row in raw[line:] if set(row.strip()) in ({"="}, {"-"})), "=")
         found.append((line, f"h{level or (1 if '=' in below else 2)}" if is_heading else ""))
     return found

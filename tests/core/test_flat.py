@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,9 +18,10 @@ from hypothesis import strategies as st
 
 from ragweft.errors import IndexDamaged, IndexLocked
 from ragweft.types import Space
+from ragweft.vectors import snapshot
 from ragweft.vectors.cosine import cosines, unit_rows
 from ragweft.vectors.flat import FlatIndex
-from ragweft.vectors.segments import MANIFEST, read_manifest
+from ragweft.vectors.segments import MANIFEST, Manifest, Stamp, read_manifest
 
 if TYPE_CHECKING:
     from ragweft.types import Rows, Vector, Vectors
@@ -75,7 +77,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps=STEPS, segment_rows=st.integers(1, 50), n=st.integers(1, 60), seed=st.integers(0, 5))
 def test_answers_equal_the_definition_after_any_history(
     steps: list[tuple[int, int, list[int], bool, bool]], segment_rows: int, n: int, seed: int
@@ -151,11 +153,61 @@ def test_a_reader_that_has_old_files_mapped_goes_on(tmp_path: Path) -> None:
     writer.apply(rows=rows, vectors=vectors_of(rows), removed=NONE, generation=1)
     reader = opened(tmp_path, read_only=True)
     query = vectors_of(np.array([1]))[0]
-    snapshot = reader._current()
+    held = reader._current()
     writer.apply(rows=NONE, vectors=vectors_of(NONE), removed=rows[:1_500], generation=2)
     unit = query.astype(np.float64) / np.linalg.norm(query.astype(np.float64))
-    assert snapshot.nearest(unit, 20, None)[0].tolist() == reference(rows, query, 20)[0]
+    assert held.nearest(unit, 20, None)[0].tolist() == reference(rows, query, 20)[0]
     assert reader.search(query, n=20).rows.tolist() == reference(rows[1_500:], query, 20)[0]
+
+
+def test_a_reader_that_a_compaction_overtakes_reads_the_new_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files go between reading the manifest that names them and opening them."""
+    writer = opened(tmp_path)
+    rows = np.arange(2_000)
+    writer.apply(rows=rows, vectors=vectors_of(rows), removed=NONE, generation=1)
+    reads = 0
+
+    def overtaken(folder: Path) -> tuple[Manifest, Stamp]:
+        nonlocal reads
+        reads += 1
+        answer = read_manifest(folder)
+        if reads == 1:
+            writer.apply(rows=NONE, vectors=vectors_of(NONE), removed=rows[:1_500], generation=2)
+            assert not (folder / f"{answer[0].segments[0].name}.rows").exists()
+        return answer
+
+    monkeypatch.setattr(snapshot, "read_manifest", overtaken)
+    reader = opened(tmp_path, read_only=True)
+    assert (len(reader), reader.applied_generation) == (500, 2)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds files by /proc")
+def test_data_is_durable_before_the_manifest_counts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    durable: set[tuple[int, int]] = set()
+    commits: list[set[tuple[int, int]]] = []
+    sync, replace = os.fsync, Path.replace
+
+    def identity(path: Path) -> tuple[int, int]:
+        status = path.stat()
+        return status.st_ino, 0 if path.is_dir() else status.st_size
+
+    def fsync(handle: int) -> None:
+        durable.add(identity(Path(f"/proc/self/fd/{handle}")))
+        sync(handle)
+
+    def commit(source: Path, target: Path) -> Path:
+        present = {identity(path) for path in tmp_path.iterdir() if path.name != MANIFEST}
+        commits.append((present | {identity(tmp_path)}) - durable)
+        durable.discard(identity(tmp_path))
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", commit)
+    filled(tmp_path)
+    assert commits == [set(), set()]
+    assert identity(tmp_path) in durable
 
 
 def test_bytes_that_no_manifest_counts_do_not_exist(tmp_path: Path) -> None:
