@@ -67,8 +67,11 @@ def test_a_search_meets_the_damage_first(tmp_path: Path, follower: str) -> None:
     garble(tmp_path / "kb" / follower)
     with Index.open(tmp_path / "kb", embedder=embedder) as index:
         # Scored from the ledger or, once it is rebuilt, from the follower; never wrong, never empty.
-        assert answer(index)[0] == expected[0]
-        assert len(answer(index)) == len(expected)
+        scored = answer(index)
+        assert scored[0] == expected[0]
+        assert {name for name, _ in scored} == {name for name, _ in expected}
+        if follower == "flat":  # the scale of BM25 needs the whole collection, a cosine does not
+            assert scored == expected
     with Index.open(tmp_path / "kb", embedder=embedder) as index:
         index.catch_up()
         assert answer(index) == expected

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, RowMapping, Table, delete, select, update
+from sqlalchemy import Connection, RowMapping, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, journal, metadatas
@@ -89,6 +89,7 @@ class _Batch:
         self._kind = kind
         self._born = 0
         self._died = 0
+        self._places: dict[str, int] = {}
         every = [chunk for item in prepared for chunk in item.chunks]
         owners = [item.document for item in prepared]
         self._contexts = self._intern(contexts, "text", {chunk.context for chunk in every})
@@ -103,8 +104,8 @@ class _Batch:
         ids = [item.document.id for item in self._prepared]
         known = self._keys(ids)
         forgotten = self._keys(sorted(set(removed).difference(ids)))
-        for item in self._prepared:
-            self._put(item, known.get(item.document.id), generation)
+        self._put_documents(known, generation)
+        self._put_chunks(known, generation)
         for key in forgotten.values():
             self._kill(chunks.c.document == key, generation)
             execute(delete(documents).where(documents.c.key == key))
@@ -129,10 +130,25 @@ class _Batch:
             found.update((r.id, r.key) for r in self._connection.execute(query))
         return found
 
-    def _put(self, item: Prepared, key: int | None, generation: int) -> None:
+    def _put_documents(self, known: dict[str, int], generation: int) -> None:
+        last = self._connection.execute(select(func.max(documents.c.key))).scalar() or 0
+        self._places = {}
+        for item in self._prepared:
+            if item.document.id not in known:
+                last += 1
+            self._places[item.document.id] = known.get(item.document.id, last)
+        new = [self._document(p, generation) for p in self._prepared if p.document.id not in known]
+        old = [self._document(p, generation) for p in self._prepared if p.document.id in known]
+        if new:
+            self._connection.execute(insert(documents), new)
+        if old:
+            self._connection.execute(_REPLACE, [{f"b_{name}": v for name, v in row.items()} for row in old])
+
+    def _document(self, item: Prepared, generation: int) -> dict[str, Any]:
         document = item.document
         raw = document.text.encode("utf-8", "surrogatepass")
-        values = {
+        return {
+            "key": self._places[document.id],
             "id": document.id,
             "source": document.source,
             "title": document.title,
@@ -145,25 +161,25 @@ class _Batch:
             "mtime_ns": item.mtime_ns,
             "generation": generation,
         }
-        if key is None:
-            key = int(self._connection.execute(insert(documents).values(values)).lastrowid)
-            old: dict[tuple[Any, ...], int] = {}
-        else:
-            self._connection.execute(update(documents).where(documents.c.key == key).values(values))
-            old = self._living(key)
-        rows = [self._row(item, place, key, generation) for place in range(len(item.chunks))]
-        fresh = [row for row in rows if old.pop(_identity(row), None) is None]
-        gone = sorted(old.values())
+
+    def _put_chunks(self, known: dict[str, int], generation: int) -> None:
+        fresh: list[dict[str, Any]] = []
+        gone: list[int] = []
+        for item in self._prepared:
+            key = self._places[item.document.id]
+            old = self._living(key) if item.document.id in known else {}
+            rows = [self._row(item, place, key, generation) for place in range(len(item.chunks))]
+            fresh += [row for row in rows if old.pop(_identity(row), None) is None]
+            gone += old.values()
         for start in range(0, len(gone), _IN):
-            self._kill(chunks.c.row.in_(gone[start : start + _IN]), generation)
+            self._kill(chunks.c.row.in_(sorted(gone)[start : start + _IN]), generation)
         if fresh:
             self._connection.execute(insert(chunks), fresh)
             self._born += len(fresh)
 
     def _living(self, key: int) -> dict[tuple[Any, ...], int]:
-        columns = (chunks.c.row, *(chunks.c[name] for name in _SAME))
-        query = select(*columns).where(chunks.c.document == key, chunks.c.died == ALIVE)
-        return {_identity(row): row["row"] for row in self._connection.execute(query).mappings()}
+        found = self._connection.execute(_LIVING, {"document": key}).mappings()
+        return {_identity(row): row["row"] for row in found}
 
     def _row(self, item: Prepared, place: int, key: int, generation: int) -> dict[str, Any]:
         chunk = item.chunks[place]
@@ -204,6 +220,15 @@ class _Batch:
 
 
 _SAME = ("chunk_id", "ordinal", "digest", "metadata", "headings", "first_line", "last_line", "context")
+
+_LIVING = select(chunks.c.row, *(chunks.c[name] for name in _SAME)).where(
+    chunks.c.document == bindparam("document"), chunks.c.died == ALIVE
+)
+_REPLACE = (
+    update(documents)
+    .where(documents.c.key == bindparam("b_key"))
+    .values({column.name: bindparam(f"b_{column.name}") for column in documents.c if column.name != "key"})
+)
 
 
 def _identity(row: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:

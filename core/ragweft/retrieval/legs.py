@@ -10,6 +10,7 @@ import numpy as np
 
 from ragweft.errors import IndexDamaged
 from ragweft.types import Ranking
+from ragweft.vectors.cosine import cosines, unit_rows
 
 if TYPE_CHECKING:
     from ragweft.ledger.followers import Slot
@@ -118,10 +119,10 @@ class _DenseQuestion:
 
     def score(self, snapshot: Snapshot, rows: Rows) -> Ranking:
         kept, digests, _ = snapshot.inputs(rows.tolist())
-        vectors = self._store.get(digests)
-        scores = np.round(vectors @ self._vector, 6).astype(np.float32)
-        present = vectors.any(axis=1)
-        return _ranked(kept[present], scores[present], snapshot.generation)
+        vectors, blank = unit_rows(self._store.get(digests))
+        query = self._vector.astype(np.float64)
+        scores = cosines(vectors, query / np.sqrt(query @ query))
+        return _ranked(kept[~blank], scores[~blank], snapshot.generation)
 
 
 class LexicalLeg:
