@@ -16,7 +16,7 @@ from ragweft.chunking import FixedChunker, RecursiveChunker, StructureChunker
 from ragweft.context import NoContext, OutlineContextualizer
 from ragweft.errors import RecipeError, SpaceMismatch
 from ragweft.ingestion.pipeline import Pipeline
-from ragweft.ledger.followers import Slot
+from ragweft.ledger.followers import Feed, Slot
 from ragweft.ledger.ledger import Ledger
 from ragweft.ledger.vector_store import VectorStore
 from ragweft.protocols import Tokenizer
@@ -180,9 +180,7 @@ def build_followers(
 
     chroma = None
     if recipe.dense.engine != "flat" and not read_only:
-        opens = _chroma_factory(recipe, ledger, space)
-        sole = recipe.chroma.mode == "embedded"
-        chroma = Slot("chroma", folder, ledger, opens=opens, feed=feed_vectors, sole=sole)
+        chroma = _chroma_slot(folder, recipe, ledger, space, feed_vectors)
     return Followers(
         flat=Slot("flat", folder, ledger, opens=flat, feed=feed_vectors, read_only=read_only),
         lexical=Slot("lexical", folder, ledger, opens=lexical, feed=feed_texts, read_only=read_only),
@@ -231,8 +229,11 @@ def resolve_reranker(model: str) -> Reranker | None:
     return reranker
 
 
-def _chroma_factory(recipe: Recipe, ledger: Ledger, space: Space):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _chroma_slot(
+    folder: Path, recipe: Recipe, ledger: Ledger, space: Space, feed: Feed[VectorIndex]
+) -> Slot[VectorIndex]:
     settings = recipe.chroma
+    embedded = settings.mode == "embedded"
 
     def describe(rows: Rows) -> Sequence[Chunk]:
         with ledger.snapshot() as snapshot:
@@ -242,7 +243,7 @@ def _chroma_factory(recipe: Recipe, ledger: Ledger, space: Space):  # type: igno
     def opens(path: Path) -> VectorIndex:
         from ragweft.vectors.chroma import ChromaIndex
 
-        if settings.mode == "embedded":
+        if embedded:
             return ChromaIndex.embedded(
                 path,
                 space=space,
@@ -277,4 +278,12 @@ def _chroma_factory(recipe: Recipe, ledger: Ledger, space: Space):  # type: igno
             store_text=settings.store_text,
         )
 
-    return opens
+    def clear(index: VectorIndex) -> None:
+        from ragweft.vectors.chroma import ChromaIndex
+
+        if isinstance(index, ChromaIndex):
+            index.clear()
+
+    return Slot(
+        "chroma", folder, ledger, opens=opens, feed=feed, sole=embedded, clear=None if embedded else clear
+    )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
     from ragweft.types import Rows
 
-__all__ = ["Follower", "FollowerState", "Slot"]
+__all__ = ["Feed", "Follower", "FollowerState", "Slot"]
 
 _log = logging.getLogger(__name__)
 _BATCH = 2_048
@@ -77,13 +77,18 @@ class Slot(Generic[F]):
         feed: Feed[F],
         read_only: bool = False,
         sole: bool = False,
+        clear: Callable[[F], None] | None = None,
     ) -> None:
-        """*opens* opens or creates the follower in a folder; *sole* followers may be opened by one process."""
+        """*opens* opens or creates the follower in a folder; *sole* followers may be opened by one process.
+
+        *clear* empties a follower that does not lie in its folder, and so cannot be moved aside.
+        """
         self.name = name
         self._folder = folder / name
         self._ledger = ledger
         self._opens = opens
         self._feed = feed
+        self._clear = clear
         self._read_only = read_only
         self._sole = sole
         # A sole follower's lock is held from opening to closing, whichever threads do that.
@@ -256,6 +261,10 @@ class Slot(Generic[F]):
 
     def _replace(self, reason: str) -> None:
         with self._guard:
+            if self._clear is not None and self._follower is not None:
+                _log.warning("%s is emptied and rebuilt: %s", self.name, reason)
+                self._clear(self._follower)
+                return
             self._close()
             self._set_aside(reason)
 
