@@ -18,12 +18,12 @@ from ragweft.errors import RecipeError, SpaceMismatch
 from ragweft.ingestion.pipeline import Pipeline
 from ragweft.ledger.followers import Feed, Slot
 from ragweft.ledger.ledger import Ledger
+from ragweft.ledger.scope import Scopes
 from ragweft.ledger.vector_store import VectorStore
-from ragweft.protocols import Tokenizer
+from ragweft.protocols import TokenEmbedder, Tokenizer
 from ragweft.retrieval.hybrid import Hybrid
 from ragweft.retrieval.legs import DenseLeg, LexicalLeg
 from ragweft.retrieval.planning import Planner
-from ragweft.retrieval.scope import Scopes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,9 +199,11 @@ def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
         remote=recipe.chroma.mode != "embedded",
         dims=parts.embedder.space.dims,
     )
+    # An embedder that works from its own token numbers sits in this process and answers in microseconds.
+    waits = recipe.chroma.mode != "embedded" or not isinstance(parts.embedder, TokenEmbedder)
     weight = recipe.retrieval.dense_weight
     return Hybrid(
-        (DenseLeg(parts.embedder, planner, parts.store), LexicalLeg(parts.followers.lexical)),
+        (DenseLeg(parts.embedder, planner, parts.store, waits=waits), LexicalLeg(parts.followers.lexical)),
         parts.ledger,
         scopes=Scopes(),
         threads=threads,

@@ -36,6 +36,9 @@ class Step(Generic[T]):
     acall: Callable[[], Awaitable[T]] | None = None
     tolerant: bool = False
     """True: an error or an overrun becomes a `Failed` result instead of ending the flow."""
+    quick: bool = False
+    """True: computes for a moment and waits for nobody. Quick steps of a batch run one after the other in one
+    thread: handing one over costs as much as running it, and both need the interpreter anyway."""
     seconds: float | None = None
     """Deadline. A blocking call that overruns is no longer waited for, but cannot be stopped."""
 
@@ -50,7 +53,7 @@ def one(step: Step[T]) -> Flow[T]:
 
 
 def run(flow: Flow[T], threads: concurrent.futures.Executor) -> T:
-    """Drive *flow* in the calling thread; all but the last step of a batch run in *threads*."""
+    """Drive *flow* in the calling thread; steps of a batch that may wait run beside it in *threads*."""
     with closing(flow):
         advance = partial(next, flow)
         while True:
@@ -76,7 +79,7 @@ async def arun(flow: Flow[T], threads: concurrent.futures.Executor) -> T:
             except StopIteration as stop:
                 return cast(T, stop.value)
             try:
-                results = await asyncio.gather(*(_await(step, threads) for step in steps))
+                results = await _await_all(steps, threads)
             except Exception as error:  # noqa: BLE001  # handed to the flow, which raises it again
                 advance = partial(flow.throw, error)
             else:
@@ -84,16 +87,34 @@ async def arun(flow: Flow[T], threads: concurrent.futures.Executor) -> T:
 
 
 def _call_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Executor) -> Sequence[Any]:
-    # A step with a deadline needs a thread of its own to be left behind in; the last of the others does not.
-    own = next((i for i in reversed(range(len(steps))) if steps[i].seconds is None), None)
-    waiting = {
-        i: threads.submit(contextvars.copy_context().run, step.call) for i, step in enumerate(steps) if i != own
-    }
+    # A step with a deadline needs a thread of its own to be left behind in. One of the others does not.
+    slow = [i for i, step in enumerate(steps) if not step.quick]
+    own = next((i for i in reversed(slow) if steps[i].seconds is None), None)
+    waiting = {i: threads.submit(contextvars.copy_context().run, steps[i].call) for i in slow if i != own}
     results: list[Any] = [None] * len(steps)
-    if own is not None:
-        results[own] = _tolerate(steps[own], steps[own].call)
+    for i, step in enumerate(steps):
+        if step.quick or i == own:
+            results[i] = _tolerate(step, step.call)
     for i, future in waiting.items():
         results[i] = _tolerate(steps[i], partial(future.result, steps[i].seconds))
+    return results
+
+
+async def _await_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Executor) -> Sequence[Any]:
+    quick = [i for i, step in enumerate(steps) if step.quick]
+    slow = [i for i, step in enumerate(steps) if not step.quick]
+    waiting = [_await(steps[i], threads) for i in slow]
+    results: list[Any] = [None] * len(steps)
+    if quick:
+        # One hop for all of them.
+        together: Step[Any] = Step(call=lambda: [_tolerate(steps[i], steps[i].call) for i in quick])
+        answers, *others = await asyncio.gather(_await(together, threads), *waiting)
+        for i, answer in zip(quick, answers, strict=True):
+            results[i] = answer
+    else:
+        others = await asyncio.gather(*waiting)
+    for i, answer in zip(slow, others, strict=True):
+        results[i] = answer
     return results
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ragweft.protocols import Progress
     from ragweft.types import Usage
 
-__all__ = ["Status", "Verification", "take_status", "verify"]
+__all__ = ["Status", "Verification", "report_followers", "take_status", "verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,12 @@ def take_status(parts: Parts, expression: str) -> Status:
     )
 
 
+def report_followers(parts: Parts) -> None:
+    """Tell the ledger how far each follower has come, as far as this process knows."""
+    states = [slot.state(opening=False) for slot in parts.followers.every]
+    parts.ledger.report({state.name: state.applied for state in states})
+
+
 def verify(parts: Parts, *, repair: bool, progress: Progress) -> Verification:
     """Compare ledger and followers, opening each; with *repair* bring level or rebuild what differs."""
     findings: list[str] = []
@@ -95,6 +101,8 @@ def verify(parts: Parts, *, repair: bool, progress: Progress) -> Verification:
             if slot.state().level:
                 mended.append(state.name)
     after = tuple(slot.state() for slot in parts.followers.every)
+    if mended:
+        report_followers(parts)
     return Verification(
         ok=verdict == "ok" and all(state.level for state in after),
         findings=tuple(findings),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from ragweft.assembly import build_hybrid, build_parts, resolve_reranker
 from ragweft.embedding import resolve_embedder
 from ragweft.errors import IndexLocked, LoadError, RagweftError
-from ragweft.health import Status, Verification, take_status, verify
+from ragweft.health import Status, Verification, report_followers, take_status, verify
 from ragweft.ingestion.intake import Intake
 from ragweft.loading import FileLoader
 from ragweft.opening import as_uri, as_uris, find_folder, settle_recipe
@@ -272,6 +272,7 @@ class Index:
         self._check_open(writing=True)
         for slot in self._parts.followers.every:
             slot.catch_up(wait=slot is not self._parts.followers.chroma, progress=partial(progress, slot.name))
+        report_followers(self._parts)
 
     def status(self) -> Status:
         """Counts, sizes and how level the followers are; mends nothing."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from doubles_chunking import WordTokenizer, assert_sound
 from ragweft.chunking import FORMATS, FixedChunker, RecursiveChunker, StructureChunker
+from ragweft.embedding import StaticEmbedder
 from ragweft.errors import RecipeError
 from ragweft.protocols import Chunker, Tokenizer
 from ragweft.types import Document
@@ -106,7 +107,7 @@ documents = st.one_of(
 )
 
 
-@pytest.fixture(params=CHUNKERS.values(), ids=CHUNKERS.keys())
+@pytest.fixture(params=list(CHUNKERS.values()), ids=list(CHUNKERS))
 def make(request: pytest.FixtureRequest) -> Make:
     maker: Make = request.param
     return maker
@@ -135,7 +136,7 @@ def test_any_text(make: Make, format_: str, text: str, size: int, overlap: float
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
+@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=list(ODD_TEXTS))
 def test_odd_text(make: Make, format_: str, text: str) -> None:
     check(make, text, format_, 120, reserve=20)
 
@@ -155,6 +156,15 @@ def test_document_is_encoded_once(make: Make) -> None:
         Document(id="a", text="Some words stand here. " * 500, format="markdown")
     )
     assert tokenizer.calls == 1
+
+
+def test_sizes_hold_in_the_tokens_of_the_built_in_embedder(make: Make) -> None:
+    embedder = StaticEmbedder()
+    chunker = make(tokenizer=embedder, size=64, overlap=0.2, reserve=4)
+    for text in (*ODD_TEXTS.values(), "\n\n".join(FRAGMENTS)):
+        for chunk in chunker.chunk(Document(id="doc", text=text, format="markdown")):
+            unsplittable = len(chunk.text) <= 64 and len(chunk.text.split()) == 1
+            assert len(embedder.encode(chunk.text).ids) <= 60 or unsplittable
 
 
 def test_is_a_chunker_with_a_telling_fingerprint(make: Make) -> None:

@@ -133,7 +133,7 @@ def test_exactly_what_the_filter_admits_is_returned(
     filled: Index, monkeypatch: pytest.MonkeyPatch, where: dict[str, Any], narrow: bool
 ) -> None:
     """Both ways a filter is applied (scanning few rows, testing candidates of many) return the same set."""
-    monkeypatch.setattr("ragweft.retrieval.scope.NARROW", 20_000 if narrow else -1)
+    monkeypatch.setattr("ragweft.ledger.scope.NARROW", 20_000 if narrow else -1)
     test = compile_filter(where)
     # The two ways must not share what they remember of a filter.
     hits = filled.search("alpha", k=500, where={"$and": [where, {"n": {"$exists": True}}]} if narrow else where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from doubles_chunking import cut, outline
 
 BODY = "\n".join(f"        value{n} = compute(value{n}, {n});" for n in range(12))

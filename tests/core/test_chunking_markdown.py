@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 import pytest
-from doubles_chunking import cut, outline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from doubles_chunking import cut, outline
 from ragweft.chunking.blocks import Block, line_starts
 from ragweft.chunking.markdown import markdown_blocks
 

@@ -6,8 +6,8 @@ import threading
 import warnings
 
 import pytest
-from doubles_chunking import WordTokenizer, cut, outline
 
+from doubles_chunking import WordTokenizer, cut, outline
 from ragweft.chunking import StructureChunker
 from ragweft.types import Document
 

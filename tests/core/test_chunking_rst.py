@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from doubles_chunking import cut, outline
 
 LONG = "word " * 40
@@ -126,5 +127,5 @@ def test_initial_is_not_an_enumerator() -> None:
 
 
 def test_deep_nesting_does_not_end_in_a_stack_overflow() -> None:
-    text = "".join(" " * 3 * n + f".. note::\n\n" for n in range(400)) + " " * 1200 + "end"
+    text = "".join(" " * 3 * n + ".. note::\n\n" for n in range(400)) + " " * 1200 + "end"
     assert "end" in cut(text, "rst", size=20)[-1].text

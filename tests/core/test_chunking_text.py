@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from doubles_chunking import WordTokenizer, cut
 
+from doubles_chunking import WordTokenizer, cut
 from ragweft.chunking import RecursiveChunker
 from ragweft.chunking.separators import lines, paragraphs, rows, sentences, sentences_or_lines
 from ragweft.types import Document

@@ -113,3 +113,29 @@ def test_a_sync_run_works_inside_a_running_loop(threads: ThreadPoolExecutor) -> 
         return run(one(Step(call=lambda: "ok")), threads)
 
     assert asyncio.run(main()) == "ok"
+
+
+def test_quick_steps_share_one_thread_beside_the_slow_ones(threads: ThreadPoolExecutor) -> None:
+    def flow() -> Flow[tuple[object, ...]]:
+        barrier = threading.Barrier(2, timeout=5)
+        names: list[str] = []
+
+        def quick() -> int:
+            names.append(threading.current_thread().name)
+            return len(names)
+
+        def meets() -> int:
+            return barrier.wait() * 0
+
+        results = yield (
+            Step(call=quick, quick=True),
+            Step(call=meets, seconds=5),
+            Step(call=lambda: quick() + meets(), quick=True),
+            Step(call=boom, quick=True, tolerant=True),
+        )
+        assert len(set(names)) == 1
+        return tuple(results)
+
+    for first, met, second, failed in (run(flow(), threads), asyncio.run(arun(flow(), threads))):
+        assert (first, met, second) == (1, 0, 2)
+        assert isinstance(failed, Failed)

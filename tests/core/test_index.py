@@ -300,7 +300,7 @@ def test_filters_narrow_both_legs(index: Index) -> None:
 def test_a_broad_filter_goes_deeper_until_the_pool_is_full(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ragweft.retrieval.scope.NARROW", 10)
+    monkeypatch.setattr("ragweft.ledger.scope.NARROW", 10)
     index.add([Document(id=f"d{i}", text=f"alpha {'alpha ' * (i % 5)}", metadata={"n": i}) for i in range(600)])
     hits = index.search("alpha", k=20, where={"n": {"$gte": 560}})
     assert len(hits) == 20

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from doubles_chunking import WordTokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from doubles_chunking import WordTokenizer
 from ragweft.chunking import StructureChunker
 from ragweft.context import NoContext, OutlineContextualizer
 from ragweft.errors import RecipeError

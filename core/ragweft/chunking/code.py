@@ -1,4 +1,4 @@
-"""Other languages to blocks, by indentation and blank lines; a light look at definitions gives the heading path."""
+"""Other languages to blocks, by indentation and blank lines; light patterns find the definitions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ _LONGEST_HEAD = 300
 _ROW = re.compile(r"([ \t]*)(\S?)")
 _CLOSES = re.compile(r"[\])}]|</|(?:end|endif|endfunction|fi|done|esac)\b")
 _GOES_ON = re.compile(r"\{|(?:then|do|else|elif|elsif|elseif|except|finally|catch|rescue|ensure|when)\b")
-_PREPROCESSOR = re.compile(r"#\s*(?:if|ifdef|ifndef|else|elif|endif|define|undef|pragma|include)\b")
-_ACCESS = re.compile(r"(?:public|private|protected|signals|default)\s*(?:slots\s*)?:")
+# Preprocessor lines and access labels are put at the margin without ending the body around them.
+_AT_MARGIN = re.compile(
+    r"#\s*(?:if|ifdef|ifndef|else|elif|endif|define|undef|pragma|include)\b"
+    r"|(?:public|private|protected|signals|default)\s*(?:slots\s*)?:"
+)
 _COMMENT = re.compile(r"//|/\*|\*|#(?!\[)|--|;|%|<!--")
 
 _DEFINITION = re.compile(
@@ -63,10 +66,8 @@ class _Source:
         if found is None or not found[2]:
             return _BLANK
         space = found[1]
-        if not space and before and (found[2] == "#" or found[2] in "psd"):
-            # Preprocessor lines and access labels are put at the margin without ending the body around them.
-            if _PREPROCESSOR.match(self.text, start) or _ACCESS.match(self.text, start):
-                return before
+        if not space and before and found[2] in "#psd" and _AT_MARGIN.match(self.text, start):
+            return before
         return len(space) if "\t" not in space else len(space.expandtabs(_TAB))
 
     def _line(self, number: int) -> str:
@@ -109,7 +110,7 @@ class _Source:
         return Block(
             start=start,
             ladder=CODE,
-            title=self._title(begin, body, end, base),
+            title=self._title(begin, body, end),
             parts=partial(self._inside, begin, body, end, base),
         )
 
@@ -120,19 +121,28 @@ class _Source:
         head = Block(start=self.starts[begin], ladder=CODE, keep=True)
         return [head, *self.region(body, end, outside=base)]
 
-    def _title(self, begin: int, body: int, end: int, base: int) -> str | None:
+    def _title(self, begin: int, body: int, end: int) -> str | None:
         """The definition a block's body belongs to: the last line above the body that looks like one."""
         for number in range(body - 1, max(begin, body - _HEAD_LINES) - 1, -1):
             line = self._line(number)
             if not line or _COMMENT.match(line) or _CONTROL.match(line):
                 continue
-            if _DEFINITION.match(line) or _ASSIGNED_FUNCTION.match(line):
-                return shorten(_OPENS_BODY.sub("", line))
-            if _CALLABLE.match(line) and (line.endswith("{") or self._has_brace(number, end, base)):
-                return shorten(_OPENS_BODY.sub("", line))
+            is_named = _DEFINITION.match(line) or _ASSIGNED_FUNCTION.match(line)
+            if not is_named and not _CALLABLE.match(line):
+                continue
+            signature = self._signature(number, end)
+            if is_named or signature.endswith("{"):
+                return shorten(_OPENS_BODY.sub("", signature))
         return None
 
-    def _has_brace(self, number: int, end: int, base: int) -> bool:
-        """Whether a line that only opens a brace follows soon, as indented as the definition."""
-        following = range(number + 1, min(end, number + _HEAD_LINES))
-        return any(self.indents[n] <= base and self._line(n) == "{" for n in following)
+    def _signature(self, first: int, end: int) -> str:
+        """A definition with the lines it was wrapped over, and the brace that opens its body, if any."""
+        found = self._line(first)
+        open_brackets = found.count("(") - found.count(")")
+        for number in range(first + 1, min(end, first + _HEAD_LINES)):
+            line = self._line(number)
+            if open_brackets <= 0 and (line != "{" or found.endswith("{")):
+                break
+            found = f"{found}{'' if found.endswith('(') or line.startswith(')') else ' '}{line}"
+            open_brackets += line.count("(") - line.count(")")
+        return found

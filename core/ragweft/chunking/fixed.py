@@ -1,4 +1,4 @@
-"""Chunkers that do not look at the structure: baselines, and the published recipes that were measured with them."""
+"""Chunkers that do not look at the structure: baselines, and what published recipes were measured with."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class FixedChunker:
 class RecursiveChunker:
     """Paragraphs, then lines, then sentences, then words, whatever the format: the field's common splitter.
 
-    Unlike that one it measures tokens in linear time, keeps exact spans, cuts at the least harmful place instead
-    of the last one, and repeats whole sentences only.
+    Unlike that one it measures tokens in linear time, keeps exact spans, cuts at the least harmful place
+    instead of the last one, and repeats whole sentences only.
 
     Args:
         tokenizer: the embedder's; the document is encoded once.
@@ -100,4 +100,4 @@ class RecursiveChunker:
         ruler = Ruler(document.text, self._tokenizer)
         cutter = Cutter(ruler, capacity=self._sizes.capacity, overlap=self._sizes.repeated)
         units = cutter.units(tiles((Block(start=0, ladder=PLAIN),), 0, end))
-        return chunks(document, cutter.pieces(units, end=end, overlap=True))
+        return chunks(document, cutter.pieces(units, end=end))

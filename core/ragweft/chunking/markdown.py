@@ -35,14 +35,14 @@ _HTML_TAGS = (
 # Begin and end of the seven kinds of HTML block in CommonMark 0.31 §4.6; None: ends at a blank line.
 _HTML: Sequence[tuple[re.Pattern[str], re.Pattern[str] | None]] = (
     (
-        re.compile(r"<(?:script|pre|style|textarea)(?:\s|>|$)", re.I),
-        re.compile(r"</(?:script|pre|style|textarea)>", re.I),
+        re.compile(r"<(?:script|pre|style|textarea)(?:\s|>|$)", re.IGNORECASE),
+        re.compile(r"</(?:script|pre|style|textarea)>", re.IGNORECASE),
     ),
     (re.compile(r"<!--"), re.compile(r"-->")),
     (re.compile(r"<\?"), re.compile(r"\?>")),
     (re.compile(r"<![A-Za-z]"), re.compile(r">")),
     (re.compile(r"<!\[CDATA\["), re.compile(r"\]\]>")),
-    (re.compile(rf"</?(?:{_HTML_TAGS})(?:\s|/?>|$)", re.I), None),
+    (re.compile(rf"</?(?:{_HTML_TAGS})(?:\s|/?>|$)", re.IGNORECASE), None),
 )
 _HTML_ALONE = re.compile(
     r"(?:<[A-Za-z][\w-]*(?:\s+[A-Za-z_:][\w.:-]*(?:\s*=\s*(?:[^\s\"'=<>`]+|'[^']*'|\"[^\"]*\"))?)*\s*/?>"
@@ -190,7 +190,7 @@ class _Scanner:
             and _cells(line) == _cells(below)
         )
 
-    def _table(self, number: int, line: str) -> int:  # noqa: ARG002 (a reader)
+    def _table(self, number: int, line: str) -> int:
         self._add(number, Block(start=self.starts[number], ladder=CODE))
         number += 2
         while (line := self.line(number)) and not line.startswith("    "):
@@ -286,7 +286,10 @@ class _Scanner:
 
 
 def _html_end(line: str) -> re.Pattern[str] | None | Literal[False]:
-    """What ends the HTML block that may interrupt a paragraph with this line: None a blank line, False no block."""
+    """What ends the HTML block that begins with this line, inside a paragraph too.
+
+    None: a blank line does. False: it begins none.
+    """
     head = line.lstrip(" ")
     for begin, end in _HTML:
         if begin.match(head):

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 _DEEPEST = 40
 """Blocks nested deeper are divided by lines: data may be nested a thousand deep, Python's stack is not."""
+_LOOSE = 100
+"""Weight of a cut between the paragraphs, lines or sentences of one block; more for the finer ones."""
 _TORN = 1000
-"""Weight of a cut inside a sentence or a line."""
+"""Weight of a cut inside a sentence or a line; one more inside a word."""
 _LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 
 
@@ -31,7 +33,7 @@ class Unit:
     upto: int
     """Tokens of the document before `end`."""
     weight: int = 0
-    """How much a cut right before this unit hurts."""
+    """How much a cut right before it hurts; nothing where a section or definition begins."""
     keep: bool = False
     """No cut right after it, if that can be helped."""
     ladder: Ladder = PROSE
@@ -73,7 +75,10 @@ class Cutter:
         depth: int = 0,
         held: int = 0,
     ) -> Iterator[Unit]:
-        """Units in order; *held* tokens before the first one want to stay with it."""
+        """The units of blocks that say one thing together, in order.
+
+        *weight* is that of a cut before the first unit; *held* tokens before it want to stay with it.
+        """
         for block, start, end in blocks:
             tokens = self.ruler.count(start, end)
             if tokens <= self.capacity - held:
@@ -85,7 +90,7 @@ class Cutter:
             else:
                 yield from self._climb(start, end, block.ladder, path=path, weight=weight, rung=0, held=held)
             held = held + tokens if block.keep and held + tokens <= self.capacity // 2 else 0
-            weight = 2 * depth + (0 if self._is_after_blank_line(end) else 1)
+            weight = 2 * (depth + 1) + (0 if self._is_after_blank_line(end) else 1)
 
     def _climb(
         self, start: int, end: int, ladder: Ladder, *, path: tuple[str, ...], weight: int, rung: int, held: int
@@ -98,16 +103,16 @@ class Cutter:
             return
         for cut in chain(ladder.rungs[rung](self.ruler.text, start, end), (end,)):
             yield from self._climb(start, cut, ladder, path=path, weight=weight, rung=rung + 1, held=held)
-            start, held, weight = cut, 0, 2 * _DEEPEST + rung
+            start, held, weight = cut, 0, _LOOSE + rung
 
     def _words(
         self, start: int, end: int, ladder: Ladder, path: tuple[str, ...], weight: int
     ) -> Iterator[Unit]:
-        few = max(1, self.capacity // 16)
+        text, few = self.ruler.text, max(1, self.capacity // 16)
         while start < end:
             cut = self.ruler.reach(start, end, few)
             yield self._unit(start, cut, ladder, path, weight)
-            start, weight = cut, _TORN
+            start, weight = cut, _TORN if text[cut - 1].isspace() else _TORN + 1
 
     def _unit(
         self, start: int, end: int, ladder: Ladder, path: tuple[str, ...], weight: int, *, keep: bool = False
@@ -118,11 +123,12 @@ class Cutter:
     def _is_after_blank_line(self, position: int) -> bool:
         return self.ruler.text.endswith(("\n\n", "\n\r\n"), max(0, position - 3), position)
 
-    def pieces(self, units: Iterable[Unit], *, end: int, overlap: bool = False) -> Iterator[Piece]:
+    def pieces(self, units: Iterable[Unit], *, end: int) -> Iterator[Piece]:
         """Join *units*, the last of which ends at *end*, into pieces.
 
-        A piece is filled as far as the next unit allows, then cut at the least harmful place in its second half.
-        What would leave a small rest is divided evenly instead.
+        A piece is filled as far as the next unit allows, then cut at the least harmful place in its second
+        half. What would leave a small rest is divided evenly instead. Where the cut is not at the begin of a
+        section, the next piece repeats the last whole sentences or lines.
         """
         source = iter(units)
         ahead = next(source, None)
@@ -136,7 +142,7 @@ class Cutter:
                 ahead = next(source, None)
             taken = len(pending)
             if pending[-1].upto - base > self.capacity:
-                taken = self._choose(pending, base, last, reserve=self.overlap if overlap else 0)
+                taken = self._choose(pending, base, last)
             taken, stop = self._fit(pending, start, taken)
             if stop <= pending[0].start:
                 start = pending[0].start
@@ -150,23 +156,25 @@ class Cutter:
                 pending[0] = replace(pending[0], start=stop, weight=_TORN)
             following = pending[0] if pending else ahead
             start = stop
-            if overlap and piece and following:
+            if self.overlap and piece and following and following.weight:
                 start = self._repeated(piece.start, stop, before, following)
 
-    def _choose(self, pending: Sequence[Unit], base: int, last: int, *, reserve: int) -> int:
+    def _choose(self, pending: Sequence[Unit], base: int, last: int) -> int:
         """How many of the units, which are too many, make the next piece."""
         rest, few = last - base, self.capacity // 4
+        reserve = self.overlap if pending[-1].weight else 0
         if rest + reserve <= 2 * self.capacity:
             aim, low, high = rest // 2, max(rest + reserve - self.capacity, few), rest - few
         else:
             aim, low, high = self.capacity, self.capacity // 2, self.capacity
-        best, least = 1, (True, True, _TORN + 1, 0)
+        best, least = 1, (True, 4, 0, 0)
         for taken, (unit, following) in enumerate(pairwise(pending), 1):
             size = unit.upto - base
             if size > self.capacity:
                 break
-            bad = not low <= size <= high
-            harm = (unit.keep, bad, 0 if bad else following.weight, abs(aim - size))
+            bad = (not low <= size <= high) + (size < few)
+            within_word = following.weight > _TORN
+            harm = (unit.keep, bad + within_word, 0 if bad else following.weight, abs(aim - size))
             if harm <= least:
                 best, least = taken, harm
         return best

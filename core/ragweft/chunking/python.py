@@ -24,7 +24,7 @@ _parsing = threading.Lock()
 
 
 def python_blocks(text: str) -> Sequence[Block]:
-    """Imports, classes, functions and other statements; source that does not parse is read as any other code."""
+    """Imports, definitions and other statements; source that does not parse is read as any other code."""
     try:
         module = _parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
@@ -59,7 +59,7 @@ class _Source:
                 alone = self._lone_comment(free, own)
                 if alone is not None:
                     found.append(Block(start=self._start(alone), ladder=CODE, keep=bool(found)))
-                found.append(self._statement(statement, own, end, docstring=number == 0))
+                found.append(self._statement(statement, own, docstring=number == 0))
             free = max(free, end + 1)
         return found
 
@@ -74,7 +74,7 @@ class _Source:
         return begin
 
     def _lone_comment(self, first: int, own: int) -> int | None:
-        """Where comments set off by a blank line begin; those indented deeper belong to the statement before."""
+        """Where comments set off by a blank line begin; deeper ones belong to the statement before."""
         indent = self._indent(own)
         while first < own and (self._indent(first) > indent or self._indent(first) < 0):
             first += 1
@@ -89,7 +89,7 @@ class _Source:
         bare = row.lstrip()
         return len(row) - len(bare) if bare else -1
 
-    def _statement(self, statement: ast.AST, own: int, end: int, *, docstring: bool) -> Block:
+    def _statement(self, statement: ast.AST, own: int, *, docstring: bool) -> Block:
         start = self._start(own)
         if isinstance(statement, _Definition):
             parts = partial(self._inside, statement, own)

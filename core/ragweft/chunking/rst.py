@@ -21,15 +21,17 @@ _ENUMERATOR = re.compile(r"\(?(?:\d{1,9}|#|[a-zA-Z]|[ivxlcdm]{1,8}|[IVXLCDM]{1,8
 _SHORTEST_ADORNMENT = 4
 _DEEPEST = 12
 
-_OBJECTS = frozenset(
-    "function method class attribute data exception classmethod staticmethod coroutinefunction coroutinemethod "
-    "decorator decoratormethod property describe object option cmdoption envvar program opcode pdbcommand macro type "
-    "struct member enum enumerator var union concept namespace directive role setting confval".split()
-)
-_VERBATIM = frozenset(
-    "code code-block sourcecode literalinclude parsed-literal productionlist doctest testcode testoutput testsetup "
-    "math raw ipython prompt graphviz toctree csv-table table list-table mermaid include".split()
-)
+_DESCRIBING = """
+    function method class attribute data exception classmethod staticmethod coroutinefunction coroutinemethod
+    decorator decoratormethod property describe object option cmdoption envvar program opcode pdbcommand macro
+    type struct member enum enumerator var union concept namespace directive role setting confval
+"""
+_OBJECTS = frozenset(_DESCRIBING.split())
+_QUOTING = """
+    code code-block sourcecode literalinclude parsed-literal productionlist doctest testcode testoutput
+    testsetup math raw ipython prompt graphviz toctree csv-table table list-table mermaid include
+"""
+_VERBATIM = frozenset(_QUOTING.split())
 
 
 def rst_blocks(text: str) -> Sequence[Block]:
@@ -126,10 +128,11 @@ class _Scanner:
 
     def _is_followed_by_detail(self, number: int, last: int, column: int) -> bool:
         """Whether what comes next is what a colon announces: something indented, a list or a directive."""
-        while number < last and not (line := self._line(number)):
+        while number < last and not self._line(number):
             number += 1
         if number >= last:
             return False
+        line = self._line(number)
         head = line.lstrip(" ")
         return (
             len(line) - len(head) > column or head[0] in ".+=>|" or bool(self._item_kind(number, head, column))

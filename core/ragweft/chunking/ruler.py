@@ -20,8 +20,8 @@ _EMOJI_MODIFIERS = range(0x1F3FB, 0x1F400)
 class Ruler:
     """Measures spans of *text* in tokens.
 
-    The text is encoded once; after that a span between two safe cuts is measured by two binary searches. A cut is
-    safe in white space and where a word begins: there the tokens on both sides stay as they were. Elsewhere
+    The text is encoded once; after that a span between two safe cuts is measured by two binary searches. A cut
+    is safe in white space and where a word begins: there the tokens on both sides stay as they were. Elsewhere
     (after a full stop in Chinese, say) `index` estimates, and `reach` encodes the piece to be certain.
     """
 
@@ -79,7 +79,7 @@ class Ruler:
             if starts[over] > start:
                 return self._tidy(start, starts[over], limit)
             after = bisect_right(starts, starts[first])
-            return min(starts[after], end) if after < len(starts) else end
+            return self._apart(start, min(starts[after], end)) if after < len(starts) else end
         far = bisect_left(starts, start) + 2 * limit + _LONGEST_WORD
         return self._reach_encoded(start, min(end, starts[far]) if far < len(starts) else end, limit)
 
@@ -91,10 +91,10 @@ class Ruler:
         if cut > start:
             return self._tidy(start, cut, limit)
         longer = starts[starts > starts[0]]
-        return start + int(longer[0]) if len(longer) else end
+        return self._apart(start, start + int(longer[0])) if len(longer) else end
 
     def _tidy(self, start: int, cut: int, limit: int) -> int:
-        """Move a cut that falls inside a long run of characters to the run's begin, or off a combined character."""
+        """Move a cut that falls inside a long run of characters to the run's begin, if that is not far."""
         text = self.text
         if text[cut - 1].isspace():
             return cut
@@ -102,24 +102,31 @@ class Ruler:
         blank = max(text.rfind(space, half, cut) for space in " \n\t")
         if blank > half:
             return blank + 1
-        moved = cut
-        while moved > start + 1 and cut - moved < _FARTHEST_STEP and _is_joined(text, moved):
-            moved -= 1
+        moved = self._apart(start, cut)
         if moved == cut or len(self._tokenizer.encode(text[start:moved]).ids) > limit:
             return cut
         return moved
 
+    def _apart(self, start: int, cut: int) -> int:
+        """*cut* or, where it would part what is shown as one character, a place shortly before."""
+        text = self.text
+        moved = cut
+        while moved < len(text) and _is_joined(text, moved):
+            moved -= 1
+            if moved <= start or cut - moved >= _FARTHEST_STEP:
+                return cut
+        return moved
+
     def back(self, position: int, tokens: int) -> int:
         """The first begin of a word from which at most *tokens* tokens lie before *position*."""
-        starts = self._starts
+        starts, text = self._starts, self.text
         at = self.index(position) - tokens
-        if at <= 0:
-            return starts[0] if len(starts) else position
-        if at >= len(starts):
-            return position
-        if starts[at - 1] == starts[at]:
+        if 0 < at < len(starts) and starts[at - 1] == starts[at]:
             at = bisect_right(starts, starts[at])
-        return min(starts[at], position) if at < len(starts) else position
+        found = starts[max(at, 0)] if at < len(starts) else position
+        while 0 < found < position and _is_joined(text, found):
+            found += 1
+        return min(found, position)
 
 
 def _is_joined(text: str, position: int) -> bool:

@@ -27,10 +27,11 @@ _SENTENCE_END = re.compile(
     r"""(?<![.!?…])(?P<western>[.!?…]++["'”’»)\]*_`]*+\s++)"""
     r"""|[。！？｡؟۔।॥።፧։។၊။]++["'”’»)\]」』】〉》）]*+\s*+"""
 )
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st jr sr vs etc cf fig figs eq no nos vol pp ch sec al approx dept est inc ltd co corp "
-    "e.g i.e a.m p.m u.s u.k bzw z.b d.h ca usw evtl ggf nr bspw p.ex".split()
-)
+_SHORTENED = """
+    mr mrs ms dr prof st jr sr vs etc cf fig figs eq no nos vol pp ch sec al approx dept est inc ltd co corp
+    e.g i.e a.m p.m u.s u.k bzw z.b d.h ca usw evtl ggf nr bspw p.ex
+"""
+_ABBREVIATIONS = frozenset(_SHORTENED.split())
 _LONGEST_ABBREVIATION = 7
 _LINES_SAMPLED = 200
 
@@ -100,7 +101,7 @@ def _is_abbreviated(text: str, dot: int, start: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """How a stretch of text without inner blocks is divided: each rung only where the one before left too much."""
+    """How text without inner blocks is divided: each rung only where the one before left too much."""
 
     rungs: tuple[Separator, ...]
     repeat: Separator

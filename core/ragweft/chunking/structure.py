@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,9 @@ class StructureChunker:
     """Cuts along headings, definitions, lists, tables and paragraphs; inside them only what is too large.
 
     - What fits in one chunk whole (a section, a class, a table, a fenced block) is not cut.
-    - Small sections next to each other under one parent share a chunk; its `headings` are those of the parent.
-      A large section never shares a chunk with a part of another one, scraps of a few tokens excepted.
+    - Small sections next to each other under one parent share a chunk, also with the text of the parent
+      around them; its `headings` are those of the parent. A section that had to be cut shares no chunk with
+      another one beside it, scraps of a few tokens excepted.
     - A heading stays with what follows it.
     - Where a section or definition had to be cut, each chunk but its first begins with the last whole sentences
       or lines of the chunk before, at most `overlap` times `size` tokens of them. Nothing is repeated across
@@ -103,7 +105,7 @@ class _Packer:
     ) -> Iterator[Piece]:
         """Pieces of *blocks* in order; the headings from *lead* on want to stay with the first of them."""
         capacity = self._cutter.capacity
-        whole: list[Unit] = []
+        stream: list[Iterable[Unit]] = []
         waiting = lead
         end = 0
         for item in self._items(blocks):
@@ -112,17 +114,19 @@ class _Packer:
             tokens = self._ruler.count(start, end)
             if tokens <= capacity // 2 and all(_is_only_heading(tile.block) for tile in item.run):
                 waiting = start
-            elif tokens <= capacity:
-                whole.append(self._unit(item, start, path))
-                waiting = None
+                continue
+            waiting = None
+            if tokens <= capacity:
+                stream.append((self._unit(item, start, path),))
+            elif item.title is None:
+                stream.append(self._cutter.units(_led(item, start), path=path))
             else:
-                yield from self._join(whole)
-                whole, waiting = [], None
-                yield from self._open(item, start, path, depth)
+                yield from self._join(stream, start)
+                stream = []
+                yield from self._open(item, item.title, start, path, depth)
         if waiting is not None:
-            upto = self._ruler.index(end)
-            whole.append(Unit(start=waiting, end=end, upto=upto, path=path))
-        yield from self._join(whole)
+            stream.append((Unit(start=waiting, end=end, upto=self._ruler.index(end), path=path),))
+        yield from self._join(stream, end)
 
     def _items(self, blocks: Iterable[Tile]) -> Iterator[_Item]:
         run: list[Tile] = []
@@ -138,7 +142,7 @@ class _Packer:
             yield _Item(run=run, start=run[0].start, end=run[-1].end, title=None)
 
     def _spliced(self, blocks: Iterable[Tile], depth: int) -> Iterator[Tile]:
-        """*blocks*, with large untitled ones that hold definitions (an `if`, say) replaced by what they hold."""
+        """*blocks*, with large untitled ones that hold definitions (an `if`, say) replaced by their parts."""
         for tile in blocks:
             block, start, end = tile
             if block.title is None and block.parts is not None and depth < _DEEPEST:
@@ -159,30 +163,28 @@ class _Packer:
             tile=item.run[0] if titled else None,
         )
 
-    def _open(self, item: _Item, start: int, path: tuple[str, ...], depth: int) -> Iterator[Piece]:
-        """Pieces of an item that is too large for one."""
-        run = item.run
-        if item.title is not None:
-            path = (*path, item.title)
-            (block, begin, end) = run[0]
-            parts = block.parts() if block.parts is not None and depth < _DEEPEST else ()
-            if parts:
-                lead = start if start < begin else None
-                yield from self.pack(tiles(parts, begin, end), path=path, lead=lead, depth=depth + 1)
-                return
-        if start < item.start:
-            run = [Tile(Block(start=start, keep=True), start, item.start), *run]
-        yield from self._cutter.pieces(self._cutter.units(run, path=path), end=item.end, overlap=True)
+    def _open(self, item: _Item, title: str, start: int, path: tuple[str, ...], depth: int) -> Iterator[Piece]:
+        """Pieces of a section or definition that is too large for one."""
+        block, begin, end = item.run[0]
+        path = (*path, title)
+        parts = block.parts() if block.parts is not None and depth < _DEEPEST else ()
+        if parts:
+            lead = start if start < begin else None
+            yield from self.pack(tiles(parts, begin, end), path=path, lead=lead, depth=depth + 1)
+        else:
+            yield from self._join([self._cutter.units(_led(item, start), path=path)], end)
 
-    def _join(self, whole: Sequence[Unit]) -> Iterator[Piece]:
-        """Neighbours that fit whole, joined as far as they fit together."""
-        if not whole:
-            return
-        for piece in self._cutter.pieces(whole, end=whole[-1].end):
-            path = piece.path
-            if piece.tile is not None:
-                path = (*path, *_only_inner(piece.tile))
-            yield Piece(start=piece.start, end=piece.end, path=path)
+    def _join(self, stream: Iterable[Iterable[Unit]], end: int) -> Iterator[Piece]:
+        """Neighbours joined as far as they fit together."""
+        for piece in self._cutter.pieces(chain.from_iterable(stream), end=end):
+            inner = _only_inner(piece.tile) if piece.tile is not None else ()
+            yield Piece(start=piece.start, end=piece.end, path=(*piece.path, *inner))
+
+
+def _led(item: _Item, start: int) -> list[Tile]:
+    """The blocks of an item, with the headings before it, from *start* on, as the first."""
+    lead = [Tile(Block(start=start, keep=True), start, item.start)] if start < item.start else []
+    return [*lead, *item.run]
 
 
 def _is_only_heading(block: Block) -> bool:
@@ -194,14 +196,15 @@ def _is_only_heading(block: Block) -> bool:
 
 
 def _only_inner(tile: Tile) -> tuple[str, ...]:
-    """Titles that hold for all of a section beside its own: those of an only section in it, and so on inward."""
+    """Titles that hold for all of a section beside its own: that of an only section in it, and so on."""
     names: list[str] = []
-    block: Block | None = tile.block
-    while block is not None and block.parts is not None and len(names) < _DEEPEST:
-        said = [part for part in block.parts() if not part.keep]
-        block = said[0] if len(said) == 1 and said[0].title is not None else None
-        if block is not None and block.title is not None:
-            names.append(block.title)
+    parts = tile.block.parts
+    while parts is not None and len(names) < _DEEPEST:
+        said = [part for part in parts() if not part.keep]
+        if len(said) != 1 or said[0].title is None:
+            break
+        names.append(said[0].title)
+        parts = said[0].parts
     return tuple(names)
 
 

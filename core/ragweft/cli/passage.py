@@ -10,18 +10,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ragweft.cli.wording import printable
 from ragweft.lexical.scripts import parts, raw_words, runs
 
 if TYPE_CHECKING:
     from ragweft.lexical import Analyzer
 
-__all__ = ["Line", "Mark", "WordFinder", "best_window", "crop", "fold", "passage", "printable"]
+__all__ = ["Line", "Mark", "WordFinder", "best_window", "crop", "fold", "passage"]
 
 _LEAD = 2
 """Lines shown before the first match, where there is room."""
-_TAB = 4
 _TOKEN = re.compile(r"\S+")
-_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,24 +64,27 @@ class WordFinder:
 
     def _find(self, text: str) -> Iterator[Mark]:
         for token in _TOKEN.finditer(text):
+            found: list[Mark] = []
             cursor = token.start()
             for word in raw_words(token.group()):
                 start = text.find(word, cursor, token.end())
-                terms = self._shared(word)
-                if start < 0:  # normalised to another spelling, such as a ligature's
-                    if terms:
-                        yield Mark(start=token.start(), end=token.end(), terms=terms)
-                    continue
+                if start < 0:  # normalised to another spelling, such as a ligature's: mark all of it
+                    terms = self._wanted.intersection(self._analyzer.terms(token.group()))
+                    found = [Mark(start=token.start(), end=token.end(), terms=terms)] if terms else []
+                    break
                 cursor = start + len(word)
-                if terms:
-                    yield from self._within(word, start, terms)
+                found += self._within(word, start)
+            yield from found
 
     def _shared(self, word: str) -> frozenset[str]:
         if word not in self._known:
             self._known[word] = self._wanted.intersection(self._analyzer.terms(word))
         return self._known[word]
 
-    def _within(self, word: str, offset: int, terms: frozenset[str]) -> Iterator[Mark]:
+    def _within(self, word: str, offset: int) -> Iterator[Mark]:
+        terms = self._shared(word)
+        if not terms:
+            return
         pieces = list(_pieces(word, terms))
         matching = [(start, end, self._shared(word[start:end])) for start, end in pieces]
         found = [(start, end, shared) for start, end, shared in matching if shared]
@@ -142,7 +144,7 @@ def passage(
         number = None if first_line is None else first_line + place
         shown = printable(source)
         line = Line(text=shown, number=number, marks=find(shown))
-        if width is None or measure(shown) <= width:
+        if width is None:
             lines.append(line)
         elif code:
             lines.append(crop(line, width, measure))
@@ -197,6 +199,8 @@ def _densest(found: Sequence[Collection[str]], size: int) -> tuple[int, int, int
 def crop(line: Line, width: int, measure: Callable[[str], int] = len) -> Line:
     """*line* cut to *width* cells, an ellipsis at each cut, its first match kept in sight."""
     text = line.text
+    if measure(text) <= width:
+        return line
     start = 0
     if line.marks and measure(text[: line.marks[0].end]) > width - 1:
         start = _back(text, line.marks[0].start, width // 3, measure)
@@ -216,6 +220,8 @@ def crop(line: Line, width: int, measure: Callable[[str], int] = len) -> Line:
 def fold(line: Line, width: int, measure: Callable[[str], int] = len) -> list[Line]:
     """*line* broken at spaces into pieces of at most *width* cells, indented as it is itself."""
     text = line.text
+    if measure(text) <= width:
+        return [line]
     indent = text[: min(len(text) - len(text.lstrip()), width // 3)]
     folded: list[Line] = []
     start = 0
@@ -226,7 +232,7 @@ def fold(line: Line, width: int, measure: Callable[[str], int] = len) -> list[Li
         after = end
         if end < len(text):
             space = text.rfind(" ", start + 1, end + 1)
-            if text[start:space].strip():
+            if space > start and text[start:space].strip():
                 end = space
             after = end + len(text[end:]) - len(text[end:].lstrip(" "))
         folded.append(
@@ -239,12 +245,6 @@ def fold(line: Line, width: int, measure: Callable[[str], int] = len) -> list[Li
         )
         start = after
     return folded
-
-
-def printable(text: str) -> str:
-    """*text* without anything a terminal would obey; tabs become spaces, line ends are dropped."""
-    text = text.rstrip("\r\n").expandtabs(_TAB)
-    return text.rstrip() if text.isprintable() else text.translate(_CONTROLS).rstrip()
 
 
 def _cut(marks: Sequence[Mark], start: int, end: int, shift: int) -> tuple[Mark, ...]:

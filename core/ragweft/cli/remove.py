@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragweft.cli.options import DebugOption, IndexOption, JsonOption, WhereOption, parse_where, settle
-from ragweft.cli.report import counted
 from ragweft.cli.session import guarded, opened, say
+from ragweft.cli.wording import counted
 
 if TYPE_CHECKING:
     from ragweft.index import Index
@@ -23,9 +23,7 @@ def remove(
     ctx: typer.Context,
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[SOURCE]...", help="Files or folders the documents came from.", show_default=False
-        ),
+        typer.Argument(metavar="SOURCE", help="Files or folders the documents came from.", show_default=False),
     ] = None,
     ids: Annotated[
         list[str] | None,

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragweft.cli.passage import passage, printable
+from ragweft.cli.passage import passage
+from ragweft.cli.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ragweft.cli.passage import printable
 from ragweft.cli.session import say
+from ragweft.cli.wording import counted, printable
 
 if TYPE_CHECKING:
     from ragweft.types import Failure, SyncReport
 
-__all__ = ["counted", "human_bytes", "report_lines", "say_summary", "say_troubles", "summary"]
+__all__ = ["report_lines", "say_summary", "say_troubles", "summary"]
 
 _MOST_FAILURES = 10
 
@@ -78,21 +78,6 @@ def say_troubles(report: SyncReport) -> None:
     more = len(report.failed) - _MOST_FAILURES
     if more > 0:
         say(f"and {more:,} more; --json lists them all")
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def human_bytes(size: int) -> str:
-    """Bytes as people say them: `312 kB`, `3.4 MB` (powers of 1000, as disks are sold)."""
-    value = float(size)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit in ("bytes", "kB") or value >= 100 else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"
 
 
 def _told(failure: Failure) -> str:

@@ -91,8 +91,8 @@ def _document(index: Index, name: str) -> Sequence[Hit] | None:
 
 
 def _print(hits: Sequence[Hit]) -> None:
-    from ragweft.cli.passage import printable
     from ragweft.cli.render import PLAIN_WIDTH, is_code, on_terminal, plain_lines, shown
+    from ragweft.cli.wording import printable
 
     if not hits:
         print("no chunks: the document is empty")

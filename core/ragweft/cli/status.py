@@ -48,7 +48,7 @@ def follower_lines(followers: Sequence[FollowerState]) -> Iterator[str]:
 
 
 def _lines(found: Status) -> Iterator[str]:
-    from ragweft.cli.report import human_bytes
+    from ragweft.cli.wording import human_bytes
 
     spent = found.spent
     cost = f"{spent.tokens:,} tokens, ${spent.usd:,.4f}, {spent.calls:,} calls" if spent.calls else "nothing"

@@ -18,7 +18,7 @@ __all__ = ["sync"]
 
 def sync(
     ctx: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and folders.")],
     watch: Annotated[bool, typer.Option("--watch", help="Keep going: follow changes until Ctrl-C.")] = False,
     preset: Annotated[
         str | None,
@@ -38,6 +38,10 @@ def sync(
     report = None
     with guarded(settings, interrupted=SYNC_INTERRUPTED):
         check_paths(paths, settings.folder)
+        if watch:
+            from ragweft.cli.watch import require_watchfiles
+
+            require_watchfiles()
         with opened(settings, create=True, preset=preset) as opened_index:
             from ragweft.cli.progress import Bar
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from ragweft.cli.passage import printable
 from ragweft.cli.render import WINDOW, heading_path, shown
+from ragweft.cli.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

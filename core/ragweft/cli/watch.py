@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragweft.cli.report import counted, say_troubles, summary
+from ragweft.cli.report import say_troubles, summary
 from ragweft.cli.session import say
+from ragweft.cli.wording import counted
 from ragweft.errors import MissingExtra, ProviderError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from ragweft.index import Index
 
-__all__ = ["follow"]
+__all__ = ["follow", "require_watchfiles"]
 
 _DEBOUNCE_MS = 1_600
 """Changes are gathered for at most this long while they keep coming, and for `_STEP_MS` once they stop."""
@@ -25,17 +26,26 @@ _STEP_MS = 200
 _WAKE_MS = 1_000
 
 
+def require_watchfiles() -> None:
+    """Fail before the work begins, not after it.
+
+    Raises:
+        MissingExtra: watchfiles is not installed.
+    """
+    try:
+        import watchfiles  # noqa: F401
+    except ImportError:
+        raise MissingExtra(package="watchfiles", extra="watch") from None
+
+
 def follow(index: Index, paths: Sequence[Path], *, as_json: bool) -> None:
     """Sync *paths* after every batch of changes below them; returns when interrupted.
 
     Raises:
-        MissingExtra: watchfiles is not installed.
         LoadError: one of *paths* has gone.
     """
-    try:
-        from watchfiles import watch
-    except ImportError:
-        raise MissingExtra(package="watchfiles", extra="watch") from None
+    from watchfiles import watch
+
     roots = [path.expanduser().resolve() for path in paths]
     batches = watch(
         *roots,

@@ -22,13 +22,13 @@ _LICENCE = re.compile(
 _PROSE_LICENCE = re.compile(r"(?:the mit |mit |apache )?licen[cs]ed?\b|copyright|©|\(c\)|spdx", re.IGNORECASE)
 _DOCSTRING = re.compile(r"\ufeff?(?:[ \t\r]*+(?:#[^\n]*+)?\n)*+[rRuU]?(\"\"\"|'''|\"(?!\")|'(?!'))", re.DOTALL)
 _COMMENT = re.compile(
-    r"\s*(?://+[/!<]*|/\*+!?|\*+(?!/)|#+(?![!\[]|\s*(?:include|if|ifdef|ifndef|define|undef|endif|else|elif|pragma)\b)|"
-    r"--+|;+|%+|<!--)"
+    r"\s*(?://+[/!<]*|/\*+!?|\*+(?!/)|--+|;+|%+|<!--|"
+    r"#+(?![!\[]|\s*(?:include|if|ifdef|ifndef|define|undef|endif|else|elif|pragma)\b))"
 )
 # Code that may stand above the first comment about the file; after anything else comments are about details.
 _PRELUDE = re.compile(
-    r"\s*(?:import|from|package|use|using|require|include|namespace|module|extern|set|#|<\?|@|['\"]use strict|[{}()]|"
-    r".*\brequire\b)"
+    r"\s*(?:import|from|package|use|using|require|include|namespace|module|extern|set|#|<\?|@|"
+    r"['\"]use strict|[{}()]|.*\brequire\b)"
 )
 _COMMENT_END = re.compile(r"\s*(?:\*+/|-->)\s*$")
 _ADORNMENT = re.compile(r"\s*([!-/:-@\[-`{-~])\1{2,}\s*$")
@@ -41,7 +41,10 @@ _INLINE = re.compile(
     r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])|:[\w:+.-]+:`[!~]?([^`<]+?)\s*(?:<[^`>]*>)?`|"
     r"`([^`<]+?)\s*<[^`>]*>`_{1,2}|(?:`{1,2}|\*{1,3})(?=\S)([^`*]+)(?<=\S)(?:`{1,2}|\*{1,3})_{0,2}"
 )
-_SENTENCE = re.compile(r".{12,}?(?:[.!?…]['\")\]]?(?=\s+[^\sa-z])|[。！？])")
+_SENTENCES = (
+    re.compile(r".{12,}?[.!?…]['\")\]]?(?=\s+[^\sa-z])"),
+    re.compile(r".{4,}?[。！？]"),
+)
 
 
 class Opening(NamedTuple):
@@ -59,8 +62,8 @@ class _Paragraph(NamedTuple):
 def opening_line(document: Document) -> Opening | None:
     """The first sentence of prose, or the header row of a table; None if there is none near the begin.
 
-    Headings, lists, licences, shebangs, imports, badges and other markup are passed over. In Python it comes from the
-    module's docstring, in other code from the first comment that says something.
+    Headings, lists, licences, shebangs, imports, badges and other markup are passed over. In Python it comes
+    from the module's docstring, in other code from the first comment that says something.
     """
     text = document.text[:_LOOKED_AT]
     if document.format == "table":
@@ -172,6 +175,5 @@ def _shortened(text: str) -> str:
     text = " ".join(
         _INLINE.sub(lambda found: next(filter(None, found.groups()), ""), text[: 4 * _LONGEST]).split()
     )
-    found = _SENTENCE.match(text)
-    text = found[0] if found else text
+    text = min((found[0] for pattern in _SENTENCES if (found := pattern.match(text))), key=len, default=text)
     return text if len(text) <= _LONGEST else text[:_LONGEST].rpartition(" ")[0] or text[:_LONGEST]

@@ -54,7 +54,7 @@ class OutlineContextualizer:
     def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
         """*chunks* in the same order with `context` filled in; it may be empty."""
         file = file_name(document)
-        title = document.title or file
+        title = _on_one_line(document.title or "") or file
         opening = opening_line(document)
         writer = _Writer(self._tokenizer, self._max_tokens)
         made: list[Chunk] = []
@@ -88,14 +88,18 @@ def file_name(document: Document) -> str:
     parts = [part for part in re.split(r"[/\\]", path) if part]
     if not parts or (document.source is None and not _SUFFIX.search(parts[-1])):
         return ""
-    return "/".join(parts[-2:])
+    return _on_one_line("/".join(parts[-2:]))
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _unsaid(names: Sequence[str], said: str) -> list[str]:
     """The *names* that neither the chunk says nor one of the others."""
     kept: list[str] = []
     known: set[str] = set()
-    for name in names:
+    for name in map(_on_one_line, names):
         definition = _DEFINITION.match(name)
         words = words_of(definition[0] if definition else name)
         if words and words not in known and f" {words} " not in said:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragweft.errors import IndexLocked, InvalidFilter, LoadError, ProviderError, SpaceMismatch
+from ragweft.health import report_followers
 from ragweft.ingestion.given import grouped
 from ragweft.ingestion.leveller import Leveller
 from ragweft.ingestion.pipeline import Loaded, batched
 from ragweft.ingestion.sync import Sync, Tally
-from ragweft.retrieval.scope import Scopes
+from ragweft.ledger.scope import Scopes
 
 if TYPE_CHECKING:
     from ragweft.assembly import Parts
@@ -114,8 +115,7 @@ class Intake:
                 # The documents are in, and searches do not depend on Chroma.
                 warnings.append(f"Chroma stays behind: {error}")
         if tally.changed:
-            states = [slot.state(opening=False) for slot in parts.followers.every]
-            parts.ledger.report({state.name: state.applied for state in states})
+            report_followers(parts)
             parts.store.checkpoint()
         with parts.ledger.snapshot() as snapshot:
             return replace(tally.report(), generation=snapshot.generation, warnings=tuple(warnings))

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Loaded", "Pipeline", "batched"]
 
-_BATCH_BYTES = 64 * 2**20
+_BATCH_CHARACTERS = 64 * 2**20
+_FIRST_BATCH = 2**18
 _BATCH_SECONDS = 2.0
 _EMBED_BATCH = 1_024
 """Texts embedded and stored at once: bounds what a crash can lose of paid work."""
@@ -142,14 +143,22 @@ class Pipeline:
 
 
 def batched(items: Iterable[Loaded]) -> Iterator[list[Loaded]]:
-    """Group documents into commits: whole documents, at most 64 MB of text or two seconds of reading each."""
+    """Group documents into commits: whole documents, about two seconds of work and at most 64 MB of text each.
+
+    How much text two seconds are is learned from the batches before: the static embedder takes a megabyte,
+    a provider a tenth of it.
+    """
+    limit = _FIRST_BATCH
     batch: list[Loaded] = []
     size, started = 0, time.monotonic()
     for item in items:
         batch.append(item)
         size += len(item.document.text) if item.chunks is None else sum(len(c.text) for c in item.chunks)
-        if size >= _BATCH_BYTES or time.monotonic() - started >= _BATCH_SECONDS:
+        if size >= limit or time.monotonic() - started >= _BATCH_SECONDS:
             yield batch
+            spent = max(time.monotonic() - started, 0.01)
+            limit = int(min(max(size * _BATCH_SECONDS / spent, limit / 4, _FIRST_BATCH / 16), limit * 4))
+            limit = min(limit, _BATCH_CHARACTERS)
             batch, size, started = [], 0, time.monotonic()
     if batch:
         yield batch

@@ -176,6 +176,8 @@ class Slot(Generic[F]):
             changes = snapshot.changes(applied)
             live = snapshot.count_live()
         off = rows - (live - len(changes.added) + len(changes.removed))
+        if 0 < off <= len(changes.added):
+            off = 0  # an apply was cut short, and the next one goes on where it stopped
         return FollowerState(
             name=self.name,
             applied=applied,

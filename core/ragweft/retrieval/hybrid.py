@@ -20,10 +20,10 @@ import numpy as np
 
 from ragweft.errors import RagweftError
 from ragweft.flow import Failed, Flow, Step, arun, one, run
+from ragweft.ledger.scope import Scope, Scopes
 from ragweft.loading import source_path
 from ragweft.retrieval.fusion import Fused, fuse
 from ragweft.retrieval.legs import Answer, Leg
-from ragweft.retrieval.scope import Scope, Scopes
 from ragweft.types import Citation, Hit, Origin, Ranking, Results, Stage, Trace
 
 if TYPE_CHECKING:
@@ -111,20 +111,22 @@ class Hybrid:
 
     def _flow(self, query: _Query) -> Flow[Results]:
         started = time.perf_counter()
-        scope = yield from one(Step(call=partial(self._resolve, query)))
+        scope = Scope()
+        if query.where or query.sources is not None:
+            scope = yield from one(Step(call=partial(self._resolve, query), quick=True))
         stages = []
         if scope.verdicts is not None:
             found = len(scope.among) if scope.among is not None else -1
             note = f"scans {found:,} rows" if found >= 0 else "tested on candidates"
             stages.append(Stage(name="filter", ms=_since(started), candidates=max(found, 0), note=note))
         n = max(self._pool, query.k)
-        # The last leg runs in the calling thread; the others may be left behind when they overrun.
         steps = [
             Step(
                 call=partial(_ask, leg, query.text, n, scope),
                 acall=partial(_aask, leg, query.text, n, scope) if leg.aask is not None else None,
                 tolerant=len(self._legs) > 1,
-                seconds=self._deadline if leg is not self._legs[-1] else None,
+                quick=not leg.waits,
+                seconds=self._deadline if leg.waits else None,
             )
             for leg in self._legs
         ]
@@ -137,11 +139,10 @@ class Hybrid:
         ]
         if not answers:
             raise RagweftError("; ".join(degraded) + "; see `ragweft status`") from outcomes[0].error
-        return (yield from one(Step(call=partial(self._settle, query, scope, answers, stages, degraded))))
+        settle = partial(self._settle, query, scope, answers, stages, degraded)
+        return (yield from one(Step(call=settle, quick=True)))
 
     def _resolve(self, query: _Query) -> Scope:
-        if not query.where and query.sources is None:
-            return Scope()
         with self._ledger.snapshot() as snapshot:
             return self._scopes.resolve(snapshot, query.where, query.sources)
 

@@ -57,8 +57,13 @@ class Leg(Protocol):
         ...
 
     @property
+    def waits(self) -> bool:
+        """Whether an answer may have to be waited for, from a network or a large model."""
+        ...
+
+    @property
     def aask(self) -> Callable[[str], Awaitable[Question]] | None:
-        """The same without blocking, if the leg waits for a network."""
+        """`ask` without blocking, if the leg has it."""
         ...
 
 
@@ -67,10 +72,11 @@ class DenseLeg:
 
     name = "dense"
 
-    def __init__(self, embedder: Embedder, planner: Planner, store: VectorStore) -> None:
+    def __init__(self, embedder: Embedder, planner: Planner, store: VectorStore, *, waits: bool) -> None:
         self._embedder = embedder
         self._planner = planner
         self._store = store
+        self.waits = waits
 
     def __repr__(self) -> str:
         return f"dense({self._embedder.space.model})"
@@ -129,6 +135,7 @@ class LexicalLeg:
     """Search by words."""
 
     name = "lexical"
+    waits = False
     aask = None
 
     def __init__(self, slot: Slot[LexicalIndex]) -> None:

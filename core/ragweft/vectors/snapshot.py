@@ -79,7 +79,7 @@ class Snapshot:
     def nearest(self, query: NDArray[np.float64], n: int, among: Rows | None) -> tuple[Rows, Vector, bool]:
         """The *n* rows of highest cosine with the unit *query*, their scores, and whether there are no more.
 
-        BLAS makes a shortlist in float32 that holds everything within its rounding error of the n-th place.
+        A float32 pass makes a shortlist of everything within its rounding error of the n-th place.
         `cosines` then decides, so that the answer is the same however the rows are spread over segments.
         """
         offered = self.offered
@@ -103,13 +103,13 @@ class Snapshot:
         if offered is not None and len(offered) * _GATHER_SHARE < len(self.rows):
             scores = np.empty(len(offered), dtype=np.float32)
             for block in blocks(len(offered), self.manifest.dims):
-                scores[block] = self.gather(offered[block]) @ query
+                scores[block] = _products(self.gather(offered[block]), query)
         else:
             scores = np.empty(len(self.rows), dtype=np.float32)
             start = 0
             for segment in self.segments:
                 stop = start + len(segment.rows)
-                np.dot(segment.vectors, query, out=scores[start:stop])
+                scores[start:stop] = _products(segment.vectors, query)
                 start = stop
             scores = scores if offered is None else scores[offered]
         # An inner product of unit vectors summed in float32 is off by at most dims * 2**-24 (Higham,
@@ -118,6 +118,16 @@ class Snapshot:
         floor = np.partition(scores, len(scores) - n)[len(scores) - n] - margin
         short = np.flatnonzero(scores >= floor)
         return short if offered is None else offered[short]
+
+
+def _products(vectors: Vectors, query: Vector) -> Vector:
+    """Inner products, float32, without BLAS.
+
+    A matrix-vector product is bound by memory. BLAS's threads, which spin while they wait for one another,
+    double its CPU and stall it on a busy machine: 8 ms against 0.4 at 10,000 x 256.
+    """
+    products: Vector = np.einsum("ij,j->i", vectors, query)
+    return products
 
 
 def take_snapshot(directory: Path, *, space: Space, ledger: str, previous: Snapshot | None) -> Snapshot:

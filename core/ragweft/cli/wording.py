@@ -1,0 +1,29 @@
+"""Small things put into words."""
+
+from __future__ import annotations
+
+__all__ = ["counted", "human_bytes", "printable"]
+
+_TAB = 4
+_CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
+
+
+def printable(text: str) -> str:
+    """*text* without anything a terminal would obey; tabs become spaces, white space at its end is dropped."""
+    text = text.rstrip().expandtabs(_TAB)
+    return text if text.isprintable() else text.translate(_CONTROLS)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def human_bytes(size: int) -> str:
+    """Bytes as people say them: `312 kB`, `3.4 MB` (powers of 1000, as disks are sold)."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit in ("bytes", "kB") or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
