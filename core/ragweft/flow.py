@@ -107,15 +107,19 @@ async def _await_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Exe
     results: list[Any] = [None] * len(steps)
     if quick:
         # One hop for all of them.
-        together: Step[Any] = Step(call=lambda: [_tolerate(steps[i], steps[i].call) for i in quick])
-        answers, *others = await asyncio.gather(_await(together, threads), *waiting)
-        for i, answer in zip(quick, answers, strict=True):
+        waiting.append(_await(Step(call=partial(_tolerate_all, [steps[i] for i in quick])), threads))
+    answers = await asyncio.gather(*waiting)
+    if quick:
+        *answers, together = answers
+        for i, answer in zip(quick, cast("list[Any]", together), strict=True):
             results[i] = answer
-    else:
-        others = await asyncio.gather(*waiting)
-    for i, answer in zip(slow, others, strict=True):
+    for i, answer in zip(slow, answers, strict=True):
         results[i] = answer
     return results
+
+
+def _tolerate_all(steps: Sequence[Step[Any]]) -> list[Any]:
+    return [_tolerate(step, step.call) for step in steps]
 
 
 def _tolerate(step: Step[T], call: Callable[[], T]) -> T | Failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from ragweft.chunking import FORMATS, FixedChunker, RecursiveChunker, StructureC
 from ragweft.embedding import StaticEmbedder
 from ragweft.errors import RecipeError
 from ragweft.protocols import Chunker, Tokenizer
-from ragweft.types import Document
+from ragweft.types import Document, Encoding
 
 Make = Callable[..., Chunker]
 
@@ -156,6 +157,21 @@ def test_document_is_encoded_once(make: Make) -> None:
         Document(id="a", text="Some words stand here. " * 500, format="markdown")
     )
     assert tokenizer.calls == 1
+
+
+class SilentTokenizer:
+    """Drops what it does not know, as tokenizers do with control characters; it knows nothing."""
+
+    def encode(self, text: str) -> Encoding:
+        nothing = np.empty(0, dtype=np.int32)
+        return Encoding(ids=nothing, starts=nothing)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_text_without_tokens_is_not_lost(make: Make, format_: str) -> None:
+    document = Document(id="a", text=" \x01\x02 \x03\n\n\x04" * 50, format=format_)
+    (chunk,) = make(tokenizer=SilentTokenizer(), size=20).chunk(document)
+    assert chunk.text == document.text.rstrip()
 
 
 def test_sizes_hold_in_the_tokens_of_the_built_in_embedder(make: Make) -> None:

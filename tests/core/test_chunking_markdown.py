@@ -43,7 +43,7 @@ BLOCKS = (
         "   ```\n   x\n   ```",
         "```a`b",
     ),
-    *("    # indented\n\n    code", "> quote\n> # inside", "> quote\nlazy", "> - a\n> - b", ">\n> x"),
+    *("    indented\n\n    # code", "> quote\n> # inside", "> quote\nlazy", "> - a\n> - b", ">\n> x"),
     *(
         "- a\n- b",
         "* a\n\n  # inside\n\n* b",
@@ -106,7 +106,8 @@ def starts_by_us(text: str) -> list[tuple[int, str]]:
     )
 )
 def test_blocks_begin_where_commonmark_says(parts: list[tuple[str, str]]) -> None:
-    text = "".join(block + glue for block, glue in parts)
+    # The empty line keeps what looks like front matter, which CommonMark does not know, from being read as such.
+    text = "\n" + "".join(block + glue for block, glue in parts)
     assert starts_by_us(text) == starts_by_oracle(text)
 
 

@@ -244,7 +244,7 @@ class _Scanner:
     def _continues_lazily(self, number: int, line: str) -> bool:
         """Whether a line without marker or indentation goes on with the paragraph inside a quote or list."""
         before = self.line(number - 1)
-        inside = before[_end_of_markers(before) :]
+        inside = before[_end_of_markers(before) :].lstrip(" ")
         if not inside or _HEADING.match(inside) or _RULE.match(inside) or _FENCE.match(inside):
             return False
         head = line.lstrip(" ")

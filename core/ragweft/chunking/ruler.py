@@ -74,7 +74,7 @@ class Ruler:
             if self.is_safe(end):
                 if last <= over:
                     return end
-            elif last == 0 or over >= last or starts[over] > starts[last - 1]:
+            elif last == 0 or over >= last or starts[over] >= starts[last - 1]:
                 return self._reach_encoded(start, end, limit)
             if starts[over] > start:
                 return self._tidy(start, starts[over], limit)
@@ -120,10 +120,10 @@ class Ruler:
     def back(self, position: int, tokens: int) -> int:
         """The first begin of a word from which at most *tokens* tokens lie before *position*."""
         starts, text = self._starts, self.text
-        at = self.index(position) - tokens
+        at = max(0, self.index(position) - tokens)
         if 0 < at < len(starts) and starts[at - 1] == starts[at]:
             at = bisect_right(starts, starts[at])
-        found = starts[max(at, 0)] if at < len(starts) else position
+        found = starts[at] if at < len(starts) else position
         while 0 < found < position and _is_joined(text, found):
             found += 1
         return min(found, position)

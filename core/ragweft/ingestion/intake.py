@@ -39,7 +39,7 @@ class Intake:
         if not paths:
             raise LoadError("sync: name at least one file or folder")
         parts = self._parts
-        with self._busy, Leveller(parts.followers, chroma=level) as leveller:
+        with self._busy, Leveller(parts, chroma=level) as leveller:
             run = Sync(
                 parts.ledger,
                 parts.pipeline,
@@ -55,7 +55,7 @@ class Intake:
     def add(self, items: Iterable[Document | Chunk], *, progress: Progress) -> SyncReport:
         """See `Index.add`."""
         parts = self._parts
-        with self._busy, Leveller(parts.followers, chroma=True) as leveller:
+        with self._busy, Leveller(parts, chroma=True) as leveller:
             tally = Tally()
             for batch in batched(grouped(items, parts.ledger)):
                 progress("adding", tally.added + tally.updated + tally.unchanged, None)
@@ -108,9 +108,9 @@ class Intake:
         parts.followers.lexical.catch_up()
         chroma = parts.followers.chroma
         warnings: list[str] = []
-        if chroma is not None and level:
+        if chroma is not None and level and not chroma.reported_level():
             try:
-                level = chroma.catch_up(wait=False, progress=partial(progress, "Chroma"))
+                chroma.catch_up(wait=False, progress=partial(progress, "Chroma"))
             except (IndexLocked, ProviderError, SpaceMismatch) as error:
                 # The documents are in, and searches do not depend on Chroma.
                 warnings.append(f"Chroma stays behind: {error}")

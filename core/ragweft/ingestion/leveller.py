@@ -1,39 +1,46 @@
-"""Followers brought level in a thread of their own while the next documents are being read."""
+"""Followers kept level while a sync goes on.
+
+A short job levels them itself after every commit. A long one hands that to a process of its own: tantivy and
+Chroma hold the interpreter while they work, so a thread would only take turns with cutting and embedding, while
+a second process takes the second core. It needs nothing but what any other process on the index needs, the
+ledger and the followers' locks; if it cannot be started or dies, the job levels the followers at its end.
+"""
 
 from __future__ import annotations
 
-import threading
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Self
 
-from ragweft.errors import RagweftError
+from ragweft.recipe import write_recipe
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ragweft.assembly import Followers
-    from ragweft.ledger.followers import Slot
-    from ragweft.protocols import LexicalIndex, VectorIndex
+    from ragweft.assembly import Parts
 
 __all__ = ["Leveller"]
 
+_log = logging.getLogger(__name__)
+_ALONE_SECONDS = 1.0
+"""A job that is still busy after this is worth a process, which takes about as long to start."""
+_FINISH_SECONDS = 600.0
+
 
 class Leveller:
-    """A context in which `notice` has the followers brought level in the background.
+    """A context in which `notice`, after each commit, has the fast followers brought level."""
 
-    Cutting and embedding keep one core busy, tantivy and Chroma another, which saves up to half of a sync's
-    time. Leaving the context waits for the thread; the caller sees to what it has not come to.
-    """
-
-    def __init__(self, followers: Followers, *, chroma: bool) -> None:
-        """*chroma* False leaves the embedded Chroma collection for later."""
-        self._slots: list[Slot[VectorIndex] | Slot[LexicalIndex]] = [followers.flat, followers.lexical]
-        if chroma and followers.chroma is not None:
-            self._slots.append(followers.chroma)
-        self._chroma = followers.chroma
-        self._wake = threading.Event()
-        self._ending = False
-        self._error: BaseException | None = None
-        self._thread: threading.Thread | None = None
+    def __init__(self, parts: Parts, *, chroma: bool) -> None:
+        """*chroma* False leaves the Chroma collection for later."""
+        self._parts = parts
+        self._chroma = chroma
+        self._started = time.monotonic()
+        self._child: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -44,44 +51,70 @@ class Leveller:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        self._ending = True
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join()
-        if error is None and self._error is not None:
-            raise self._error
+        if self._child is not None:
+            self._end(finish=error is None)
 
     def notice(self) -> None:
         """Something was committed.
 
         Raises:
-            RagweftError: whatever stopped the thread, as soon as it is known.
+            IndexLocked: a follower cannot be written; what was committed stays.
         """
-        if self._error is not None:
-            raise self._error
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="ragweft-leveller")
-            self._thread.start()
-        self._wake.set()
+        if self._child is not None:
+            if self._child.poll() is None:
+                return
+            _log.warning("the levelling process ended with status %s", self._child.returncode)
+            self._end(finish=False)
+        if time.monotonic() - self._started > _ALONE_SECONDS and self._start():
+            return
+        self._parts.followers.flat.catch_up()
+        self._parts.followers.lexical.catch_up()
 
-    def _run(self) -> None:
+    def _start(self) -> bool:
+        if not sys.executable or getattr(sys, "frozen", False):
+            return False
+        parts = self._parts
+        task = {
+            "folder": str(parts.folder),
+            "recipe": write_recipe(parts.recipe),
+            "space": asdict(parts.embedder.space),
+            "chroma": self._chroma,
+        }
+        path = os.pathsep.join(entry for entry in sys.path if entry)
         try:
-            while not self._ending:
-                self._wake.wait()
-                self._wake.clear()
-                for slot in self._slots:
-                    if self._ending:
-                        return
-                    self._level(slot)
-        except BaseException as error:  # noqa: BLE001  # raised again in the thread that asked for the work
-            self._error = error
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "ragweft.follow"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+            self._say(json.dumps(task))
+        except OSError as error:
+            _log.warning("no process for the followers: %s", error)
+            return False
+        return True
 
-    def _level(self, slot: Slot[VectorIndex] | Slot[LexicalIndex]) -> None:
-        if slot is not self._chroma:
-            slot.catch_up()
+    def _end(self, *, finish: bool) -> None:
+        """Have the process finish, or only stop where it can go on later, and wait for it."""
+        child, self._child = self._child, None
+        if child is None or child.stdin is None:
             return
         try:
-            slot.catch_up(wait=False)
-        except RagweftError:
-            # Said by the caller, who tries once more at the end; until then the fast followers go on.
-            self._slots = [other for other in self._slots if other is not slot]
+            if finish:
+                child.stdin.write("finish\n")
+            child.stdin.close()
+        except OSError:  # it is gone already; whoever syncs next levels the rest
+            _log.warning("the levelling process went early, with status %s", child.poll())
+        try:
+            child.wait(timeout=_FINISH_SECONDS)
+        except subprocess.TimeoutExpired:
+            _log.warning("the levelling process took over %.0f s and was ended", _FINISH_SECONDS)
+            child.kill()
+            child.wait()
+
+    def _say(self, line: str) -> None:
+        if self._child is not None and self._child.stdin is not None:
+            self._child.stdin.write(line + "\n")
+            self._child.stdin.flush()

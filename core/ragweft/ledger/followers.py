@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 _BATCH = 2_048
 """Rows applied at once: a few MB of texts or vectors."""
 _LOCK_SECONDS = 300.0
+_OWN_SECONDS = 5.0
+"""A process on its way out gives a sole follower up within this; a server may keep it for days."""
 _SPARE_BYTES = 16 * 2**20
 """With less free space than this a failed write is blamed on the disk, not on the follower."""
 
@@ -187,6 +189,13 @@ class Slot(Generic[F]):
             note=f"{abs(off)} rows too {'many' if off > 0 else 'few'}" if off else "",
         )
 
+    def reported_level(self) -> bool:
+        """Whether another process has brought the follower level and said so; nothing is opened to see."""
+        if self._follower is not None:
+            return False
+        with self._ledger.snapshot() as snapshot:
+            return self._ledger.follower_generations().get(self.name) == snapshot.generation
+
     def close(self) -> None:
         """Wait for a rebuild under way, close the follower, give its lock back. Idempotent."""
         if self._healing is not None and self._pid == os.getpid():
@@ -290,7 +299,7 @@ class Slot(Generic[F]):
         if self._sole:
             with self._guard:  # its lock is held from opening to closing
                 self._forget_parent()
-                self._own()
+                self._own(_OWN_SECONDS if wait else 0)
                 yield
             return
         self._lock.acquire(_LOCK_SECONDS if wait else 0)
@@ -299,9 +308,9 @@ class Slot(Generic[F]):
         finally:
             self._lock.release()
 
-    def _own(self) -> None:
+    def _own(self, seconds: float = 0) -> None:
         if self._sole and not self._owned:
-            self._lock.acquire(0)
+            self._lock.acquire(seconds)
             self._owned = True
 
     def _busy(self) -> IndexLocked:
