@@ -43,4 +43,6 @@ def test_no_function_takes_anything_by_any_name() -> None:
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                assert node.args.kwarg is None, f"{path.name}:{node.lineno} {node.name} takes **{node.args.kwarg}"
+                assert node.args.kwarg is None, (
+                    f"{path.name}:{node.lineno} {node.name} takes **{node.args.kwarg}"
+                )

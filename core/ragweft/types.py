@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     """Token numbers of one text in an embedder's own vocabulary, shape (n,)."""
 
 Json: TypeAlias = "str | int | float | bool | None | Sequence[Json] | Mapping[str, Json]"
-Metadata: TypeAlias = Mapping[str, Json]
+Metadata: TypeAlias = Mapping[str, Any]
+"""Keys to JSON-like values, and in filters and given metadata dates too. `Any`, because a reader who tests or
+compares a value knows its type and a checker cannot."""
 
 
 def no_metadata() -> Metadata:

@@ -64,7 +64,7 @@ def flat(metadata: Metadata, *, chunk_id: str = "c", document_id: str = "d") -> 
     ],
 )
 def test_flat_values_are_kept_and_others_left_out(value: object, kept: object) -> None:
-    written = flat({"key": value})  # type: ignore[dict-item] # one case is a tuple
+    written = flat({"key": value})  # one case is a tuple
     assert written.get("key") == kept
     assert type(written.get("key")) is type(kept)
 

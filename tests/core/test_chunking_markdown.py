@@ -151,10 +151,11 @@ def test_sections_become_the_heading_path() -> None:
 
 
 def test_small_sibling_sections_share_a_chunk_under_the_common_path() -> None:
-    text = "# Top\n\n" + "\n\n".join(f"## S{n}\n\n" + "word " * 10 for n in range(9))
-    chunks = cut(text, "markdown", size=50)
+    text = "# Top\n\n" + "\n\n".join(f"## S{n}\n\n" + "Word. " * 10 for n in range(8))
+    chunks = cut(text, "markdown", size=50, overlap=0.4)
     assert [chunk.headings for chunk in chunks] == [("Top",)] * len(chunks)
     assert all(chunk.text.count("## S") >= 2 for chunk in chunks)
+    assert sum(len(chunk.text.split()) for chunk in chunks) == len(text.split()), "repeats across headings"
 
 
 @pytest.mark.parametrize("size", [12, 20, 33, 70])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 
@@ -130,11 +131,13 @@ def test_warnings_about_foreign_code_stay_inside_from_many_threads() -> None:
 
     def work() -> None:
         try:
-            for _ in range(50):
+            for _ in range(100):
                 assert chunker.chunk(document)[0].text == document.text.strip()
         except BaseException as error:  # noqa: BLE001 (handed to the test)
             failed.append(error)
 
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         before = list(warnings.filters)
@@ -143,5 +146,6 @@ def test_warnings_about_foreign_code_stay_inside_from_many_threads() -> None:
             thread.start()
         for thread in threads:
             thread.join()
+        sys.setswitchinterval(interval)
         assert list(warnings.filters) == before
     assert (failed, caught) == ([], [])

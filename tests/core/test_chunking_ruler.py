@@ -45,6 +45,16 @@ def test_reach_gives_a_piece_that_fits(text: str, limit: int, data: st.DataObjec
         assert cut == end
 
 
+def test_reach_is_right_everywhere_in_a_small_text() -> None:
+    text = "longer words, a b c d e " + "x" * 70 + " f g\n" + "文。" * 40 + " h i j"
+    ruler = Ruler(text, TOKENIZER)
+    for limit in (1, 2, 5, 9, 18):
+        for start in range(len(text)):
+            for end in range(start + 1, len(text) + 1, 7):
+                piece = text[start : ruler.reach(start, end, limit)]
+                assert tokens(piece) <= limit or (len(piece.strip()) <= 64 and len(piece.split()) == 1)
+
+
 @pytest.mark.parametrize("cluster", ["e\u0301\u0323", "👩\u200d👩\u200d👧", "👍🏽"])
 @pytest.mark.parametrize("lead", ["", "x", "word word "])
 def test_cuts_in_a_run_without_spaces_do_not_part_characters(cluster: str, lead: str) -> None:

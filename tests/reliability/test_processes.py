@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def commits(out: str) -> list[dict[str, object]]:
+def commits(out: str) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, out.splitlines()[1:]) if "generation" in line]
 
 
@@ -84,7 +85,7 @@ def test_two_syncs_and_a_searcher_share_an_index(tmp_path: Path, engine: str) ->
     searches = [json.loads(line) for line in log.read_text().splitlines()]
     assert len(searches) > 5
     for seen in searches:
-        before = max((g for at, g in committed if at < seen["began"]), default=0)  # type: ignore[operator]
+        before = max((g for at, g in committed if at < seen["began"]), default=0)
         assert seen["generation"] >= before
         assert seen["degraded"] == []
     assert searches[-1]["generation"] == len(committed)
