@@ -163,9 +163,12 @@ def measure_embedder(folder: Path) -> dict[str, float]:
     loads = []
     for _ in range(5):
         code = (
-            "import time; t = time.perf_counter(); from ragweft.embedding import StaticEmbedder; import numpy"
+            "import time, numpy\n"
+            "from ragweft.embedding import StaticEmbedder\n"
+            "t = time.perf_counter()\n"
+            "StaticEmbedder().embed_query('x')\n"
+            "print(time.perf_counter() - t)\n"
         )
-        code += "; t = time.perf_counter(); StaticEmbedder().embed_query('x'); print(time.perf_counter() - t)"
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         loads.append(float(done.stdout))
     out["embed load"] = statistics.median(loads)
@@ -245,8 +248,8 @@ def report(files: int, got: dict[str, float]) -> str:
         "| what | asked | measured |",
         "|---|---|---|",
         *(f"| {what} | {asked} | {measured} |" for what, asked, measured in rows),
-        "\nWhere the time of the sync goes (wall seconds in the syncing process, by stage; the followers are levelled by "
-        "the other process meanwhile):\n",
+        "\nWhere the time of the sync goes (wall seconds in the syncing process, by stage; the other process "
+        "levels the followers meanwhile):\n",
         "| stage | seconds |",
         "|---|---|",
         *(
