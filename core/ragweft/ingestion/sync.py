@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -89,7 +90,7 @@ class Sync:
         self._max_bytes = max_bytes
         self._committed = committed
         self._progress = progress
-        self._avoid = avoid
+        self._avoid = os.path.join(os.path.realpath(avoid), "")
         self.tally = Tally()
 
     def run(self, paths: Sequence[Path]) -> None:
@@ -113,7 +114,7 @@ class Sync:
         seen: set[str] = set()
         unseen: list[str] = []
         for item in discover(root, max_bytes=self._max_bytes):
-            if item.path.is_relative_to(self._avoid):
+            if f"{item.path}{os.sep}".startswith(self._avoid):
                 continue
             if isinstance(item, Found):
                 found.append(item)
