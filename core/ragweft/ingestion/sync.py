@@ -90,7 +90,7 @@ class Sync:
         self._max_bytes = max_bytes
         self._committed = committed
         self._progress = progress
-        self._avoid = os.path.join(os.path.realpath(avoid), "")
+        self._avoid = os.path.realpath(avoid) + os.sep
         self.tally = Tally()
 
     def run(self, paths: Sequence[Path]) -> None:
