@@ -211,6 +211,7 @@ def main() -> None:
     if not args.print:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "foundation.md").write_text(text)
+        into_readme(text)
 
 
 def report(files: int, got: dict[str, float]) -> str:
@@ -256,6 +257,16 @@ def report(files: int, got: dict[str, float]) -> str:
         "\nCommand: `python benchmarks/foundation.py`",
     ]
     return "\n".join(lines) + "\n"
+
+
+def into_readme(text: str) -> None:
+    """Show the table of what was asked and measured in the README, between its markers."""
+    readme = RESULTS.parents[1] / "README.md"
+    table = text[text.index("| what |") : text.index("\nWhere the time")].strip()
+    before, _, rest = readme.read_text().partition("<!-- foundation:begin -->")
+    _, _, after = rest.partition("<!-- foundation:end -->")
+    marked = f"<!-- foundation:begin -->\n{table}\n<!-- foundation:end -->"
+    readme.write_text(before + marked + after)
 
 
 if __name__ == "__main__":

@@ -49,3 +49,10 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     (command,) = re.findall(r"^\$ (pip install -e .*)$", "\n".join(blocks("console")), flags=re.MULTILINE)
     assert command == "pip install -e '.[dev]' && pytest"
     assert "pytest" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_numbers_shown_are_the_numbers_measured() -> None:
+    table = README[README.index("<!-- foundation:begin -->") : README.index("<!-- foundation:end -->")]
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert len(rows) > 5
+    assert "\n".join(rows) in (ROOT / "benchmarks" / "results" / "foundation.md").read_text()

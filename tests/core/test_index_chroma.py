@@ -137,3 +137,33 @@ def test_a_folder_that_is_no_index_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(IndexLocked, match="cannot be made"):
         Index.open(tmp_path / "file" / "kb")
+
+
+def test_auto_asks_chroma_above_the_size_the_matrix_is_faster_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragweft.retrieval.planning._EXACT_BYTES", 30 * 4 * 256)
+    with Index.open(tmp_path / "kb") as index:
+        index.add(DOCUMENTS[:30])
+        assert "exact" in notes(index, "topic3")
+        index.add(DOCUMENTS[30:])
+        assert "Chroma" in notes(index, "topic3")
+        narrow = index.search("topic3", where={"missing": None}).trace.stages
+        assert "exact" in {stage.note for stage in narrow}, "few rows are scanned, whatever the size"
+
+
+def test_a_chroma_that_lags_far_behind_is_not_asked(
+    tmp_path: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragweft.retrieval.planning._LAG_ROWS", 2)
+    with Index.open(tmp_path / "kb", recipe=Recipe(dense=Dense(engine="chroma"))) as index:
+        index.add(DOCUMENTS[:10])
+        index.sync(docs / "pudding.rst", level=False)
+        through = index.search("butter bread custard")
+        assert through[0].citation.title == "Bread and butter pudding"
+        assert any(stage.note.startswith("Chroma, 1 row") for stage in through.trace.stages)
+        index.sync(docs, level=False)
+        assert any("Chroma lacks" in note for note in notes(index, "rotate a key"))
+        assert index.search("vault rotate")[0].citation.title == "Keys"
+        index.catch_up()
+        assert "Chroma" in notes(index, "rotate a key")

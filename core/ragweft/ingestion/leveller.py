@@ -83,7 +83,8 @@ class Leveller:
         path = os.pathsep.join(entry for entry in sys.path if entry)
         try:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "ragweft.follow"],
+                # -P: a module of the working directory must not stand in for one of ours.
+                [sys.executable, "-P", "-m", "ragweft.follow"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
