@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -15,8 +16,9 @@ from ragweft.embedding import resolve_embedder
 from ragweft.errors import IndexLocked, LoadError, RagweftError
 from ragweft.health import Status, Verification, report_followers, take_status, verify
 from ragweft.ingestion.intake import Intake
+from ragweft.ledger.filters import compile_filter
 from ragweft.loading import FileLoader
-from ragweft.opening import as_uri, as_uris, find_folder, settle_recipe
+from ragweft.opening import as_uris, find_folder, settle_recipe
 from ragweft.retrieval.hybrid import bare_hit
 from ragweft.retrieval.reranked import Reranked
 from ragweft.types import Results
@@ -37,6 +39,12 @@ _THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 def _silent(_stage: str, _done: int, _total: int | None, /) -> None:
     """Progress nobody listens to."""
+
+
+def _at_least(results: Results, min_score: float | None) -> Results:
+    if min_score is None:
+        return results
+    return replace(results, hits=tuple(hit for hit in results.hits if hit.score >= min_score))
 
 
 class Index:
@@ -175,8 +183,8 @@ class Index:
         self._check_open(writing=True)
         if ids is None and source is None and where is None:
             raise LoadError("remove: name ids, a source or a where filter")
-        uri = None if source is None else as_uri(source)
-        return self._intake.remove(ids=ids or (), source=uri, where=where, progress=_silent)
+        uris = as_uris(source) or ()
+        return self._intake.remove(ids=ids or (), sources=uris, where=where, progress=_silent)
 
     def search(
         self,
@@ -197,12 +205,14 @@ class Index:
             RagweftError: every leg failed.
         """
         self._check_open()
-        k, pool = self._wanted(k)
+        k, pool = self._wanted(k, where)
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
-        return found if self._reranked is None else self._reranked.reorder(found, k=k)
+        if self._reranked is None:
+            return self._hybrid.retrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
+        found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris)
+        return _at_least(self._reranked.reorder(found, k=k), min_score)
 
     async def asearch(
         self,
@@ -215,12 +225,14 @@ class Index:
     ) -> Results:
         """As `search`, without blocking the running loop."""
         self._check_open()
-        k, pool = self._wanted(k)
+        k, pool = self._wanted(k, where)
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
-        return found if self._reranked is None else await self._reranked.areorder(found, k=k)
+        if self._reranked is None:
+            return await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
+        found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris)
+        return _at_least(await self._reranked.areorder(found, k=k), min_score)
 
     def search_many(
         self, queries: Sequence[str], *, k: int | None = None, where: Metadata | None = None
@@ -327,8 +339,10 @@ class Index:
     def _expression(self) -> str:
         return repr(self._reranked if self._reranked is not None else self._hybrid)
 
-    def _wanted(self, k: int | None) -> tuple[int, int]:
+    def _wanted(self, k: int | None, where: Metadata | None) -> tuple[int, int]:
         """Hits to return, and hits to fetch for the reranker."""
+        if where is not None:
+            compile_filter(where)  # a malformed filter is refused even if nothing is asked
         k = self._parts.recipe.retrieval.k if k is None else k
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")

@@ -14,7 +14,7 @@ from ragweft.recipe import Recipe, load_recipe, write_recipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["as_uri", "as_uris", "find_folder", "settle_recipe"]
+__all__ = ["as_uris", "find_folder", "settle_recipe"]
 
 
 def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool | None) -> tuple[Path, bool]:
@@ -67,18 +67,21 @@ def settle_recipe(folder: Path, given: Recipe | str | None, *, read_only: bool) 
     return chosen
 
 
-def as_uri(source: str | os.PathLike[str]) -> str:
-    """A path or URI as the URI documents are known by."""
-    text = os.fspath(source)
-    return text if "://" in text else source_uri(Path(text).expanduser().absolute())
-
-
 def as_uris(
     sources: Sequence[str | os.PathLike[str]] | str | os.PathLike[str] | None,
 ) -> list[str] | None:
-    """Several of them; a single one counts as a list of one, None stays None."""
+    """Paths or URIs as the URIs documents may be known by; a single one counts as a list, None stays None.
+
+    A text without `://` may be a path, or the very name a program gave as a document's source: both are looked
+    for.
+    """
     if sources is None:
         return None
-    if isinstance(sources, (str, os.PathLike)):
-        return [as_uri(sources)]
-    return [as_uri(source) for source in sources]
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else sources
+    uris: list[str] = []
+    for source in given:
+        text = os.fspath(source)
+        uris.append(text)
+        if "://" not in text:
+            uris.append(source_uri(Path(text).expanduser().absolute()))
+    return uris

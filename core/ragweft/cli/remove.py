@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -73,7 +72,7 @@ def _confirmed(index: Index, sources: list[str], ids: list[str], where: Metadata
     known = _named(index, sources, ids)
     parts = [counted(len(known), "document")] if sources or ids else []
     if where is not None:
-        parts.append("every document that matches --where")
+        parts.append("everything that matches --where")
     if not known and where is None:
         return True  # nothing to ask about; the removal says so
     return typer.confirm(f"Forget {' and '.join(parts)}?", default=False, err=True)
@@ -81,10 +80,9 @@ def _confirmed(index: Index, sources: list[str], ids: list[str], where: Metadata
 
 def _named(index: Index, sources: list[str], ids: list[str]) -> set[str]:
     """Ids of the documents named directly or by where they came from."""
-    from ragweft.opening import as_uri
+    from ragweft.opening import as_uris
 
     known = set(index.ledger.states_of(ids))
-    for source in sources:
-        uri = as_uri(source if "://" in source else Path(source))
-        known |= {state.id for state in index.ledger.states_under(uri).values()}
+    for uri in as_uris(sources) or ():
+        known.update(index.ledger.ids_under(uri))
     return known

@@ -57,7 +57,7 @@ class Intake:
         parts = self._parts
         with self._busy, Leveller(parts, chroma=True) as leveller:
             tally = Tally()
-            for batch in batched(grouped(items, parts.ledger)):
+            for batch in batched(grouped(items)):
                 progress("adding", tally.added + tally.updated + tally.unchanged, None)
                 fresh = self._changed(batch)
                 tally.unchanged += len(batch) - len(fresh)
@@ -67,25 +67,32 @@ class Intake:
         return self._finished(tally, progress, level=True)
 
     def remove(
-        self, *, ids: Sequence[str], source: str | None, where: Metadata | None, progress: Progress
+        self,
+        *,
+        ids: Sequence[str],
+        sources: Sequence[str],
+        where: Metadata | None,
+        progress: Progress,
     ) -> SyncReport:
-        """See `Index.remove`; *source* is a URI."""
+        """See `Index.remove`; *sources* are URIs."""
         ledger = self._parts.ledger
+        if where is not None and not where:
+            raise InvalidFilter("remove: an empty filter means everything; delete the index folder instead")
         with self._busy:
             tally = Tally()
             known = set(ledger.states_of(list(ids)))
-            if source is not None:
-                known |= {state.id for state in ledger.states_under(source).values()}
+            for uri in sources:
+                known.update(ledger.ids_under(uri))
+            numbers: set[int] = set()
             if where is not None:
-                if not where:
-                    raise InvalidFilter("remove: an empty filter means everything; delete the folder instead")
                 verdicts = self._scopes.verdicts(where, None)
                 with ledger.snapshot() as snapshot:
                     verdicts.extend(snapshot)
-                known |= set(ledger.documents_where(verdicts.matching))
-            if known:
-                tally.count(ledger.commit([], removed=sorted(known), kind="remove"))
-            return self._finished(tally, progress, level=True)
+                numbers = verdicts.matching
+            if known or numbers:
+                commit = ledger.commit([], removed=sorted(known), numbers=numbers, kind="remove")
+                tally.count(commit)
+        return self._finished(tally, progress, level=True)
 
     def _changed(self, batch: Sequence[Loaded]) -> list[Loaded]:
         pipeline = self._parts.pipeline

@@ -23,7 +23,7 @@ from ragweft.protocols import TokenEmbedder
 if TYPE_CHECKING:
     from ragweft.ledger.vector_store import VectorStore
     from ragweft.protocols import Chunker, Contextualizer, Embedder
-    from ragweft.types import Chunk, Document, Metadata, TokenIds, Vectors
+    from ragweft.types import Chunk, Document, TokenIds, Vectors
 
 __all__ = ["Loaded", "Pipeline", "batched"]
 
@@ -91,21 +91,22 @@ class Pipeline:
             chunks = _numbered(document, placed)
         else:
             chunks = list(loaded.chunks)
-        shared = (
-            document.metadata if document.source is None else {**document.metadata, "source": document.source}
-        )
-        chunks = [replace(chunk, metadata=_merged(shared, chunk.metadata)) for chunk in chunks]
+        digest = self.digest(document)
+        # Where a document came from is not for its metadata to say: `sources` and removal rely on it.
+        own = {} if document.source is None else {"source": document.source}
+        document = replace(document, metadata={**document.metadata, **own})
+        chunks = [replace(c, metadata={**document.metadata, **c.metadata, **own}) for c in chunks]
         tokens: list[bytes | None] = [None] * len(chunks)
         if self._by_tokens is not None:
             tokens = [self._by_tokens.encode(c.indexed_text).ids.astype("<i4").tobytes() for c in chunks]
         return Prepared(
             document=document,
-            digest=self.digest(document),
+            digest=digest,
             pipeline=self.fingerprint if loaded.chunks is None else "given",
             chunks=chunks,
             inputs=[digest_of(chunk.indexed_text) for chunk in chunks],
             tokens=tokens,
-            whole=loaded.chunks is None,
+            joins=loaded.chunks is not None,
             size=loaded.size,
             mtime_ns=loaded.mtime_ns,
         )
@@ -173,8 +174,12 @@ def checked_document(document: Document) -> Document:
     owner = f"document {document.id!r}"
     if not isinstance(document.id, str) or not document.id:
         raise LoadError(f"{owner}: the id must be text and not empty")
-    _check_text(document.text, owner)
-    return replace(document, metadata=clean_metadata(document.metadata, owner=owner))
+    for text in (document.id, document.text, document.title or "", document.source or "", document.format):
+        _check_text(text, owner)
+    metadata = clean_metadata(document.metadata, owner=owner)
+    named = metadata.get("source")
+    source = document.source or (named if isinstance(named, str) and named else None)
+    return replace(document, metadata=metadata, source=source)
 
 
 def checked_chunk(chunk: Chunk) -> Chunk:
@@ -186,8 +191,8 @@ def checked_chunk(chunk: Chunk) -> Chunk:
     owner = f"chunk {chunk.id!r}"
     if not chunk.id or not chunk.document_id:
         raise LoadError(f"{owner}: id and document_id must not be empty")
-    _check_text(chunk.text, owner)
-    _check_text(chunk.context, owner)
+    for text in (chunk.id, chunk.document_id, chunk.text, chunk.context, *chunk.headings):
+        _check_text(text, owner)
     return replace(chunk, metadata=clean_metadata(chunk.metadata, owner=owner))
 
 
@@ -198,13 +203,9 @@ def _check_text(text: str, owner: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise LoadError(
-            f"{owner}: a lone surrogate at offset {error.start} cannot be stored; "
+            f"{owner}: a lone surrogate at offset {error.start} of a text cannot be stored; "
             "clean the text with .encode('utf-8', 'replace').decode()"
         ) from None
-
-
-def _merged(shared: Metadata, own: Metadata) -> Metadata:
-    return own if not shared else shared if own == shared else {**shared, **own}
 
 
 def _numbered(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:

@@ -127,7 +127,7 @@ class Sync:
                     unseen.append(item.uri)
             else:
                 self.tally.skipped[item.reason] += 1
-        states = self._ledger.states_under(source_uri(root))
+        states = self._ledger.synced_under(source_uri(root))
         touched: list[DocumentState] = []
         lost: set[str] = set()
         for batch in batched(self._changed(found, states, touched, lost)):

@@ -51,8 +51,12 @@ def canonical(where: Metadata | None) -> str:
     Raises:
         InvalidFilter: the filter holds a value that metadata cannot hold.
     """
+    if where is not None and not isinstance(where, Mapping):
+        raise InvalidFilter(f"where: expected an object like {{'lang': 'en'}}, got {where!r}")
     try:
         return json.dumps(_plain(where or {}), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except RecursionError:
+        raise InvalidFilter(f"where: nested more than {_DEPTH} deep; flatten the filter") from None
     except (TypeError, ValueError) as error:
         raise InvalidFilter(f"where: {error}; use text, numbers, true/false, null, dates and lists") from None
 
@@ -64,8 +68,14 @@ def clean_metadata(metadata: Mapping[str, Any], *, owner: str) -> Metadata:
         LoadError: a value is NaN, infinite, or of a type JSON does not know; *owner* names the document.
     """
     try:
-        clean: Metadata = json.loads(json.dumps(_plain(metadata), allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
+        text = json.dumps(_plain(metadata), allow_nan=False, ensure_ascii=False)
+        text.encode("utf-8")
+        clean: Metadata = json.loads(text)
+    except RecursionError:
+        raise LoadError(f"{owner}: the metadata is nested too deep; flatten it") from None
+    except UnicodeEncodeError:
+        raise LoadError(f"{owner}: the metadata holds a lone surrogate; clean it before adding") from None
+    except (TypeError, ValueError):
         reason = next(_faults(metadata, ""), "the metadata cannot be written as JSON")
         raise LoadError(f"{owner}: {reason}") from None
     return clean

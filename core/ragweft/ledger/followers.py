@@ -109,15 +109,27 @@ class Slot(Generic[F]):
         """
         with self._guard:
             self._forget_parent()
-            if self._follower is None:
-                try:
-                    self._own()
-                    self._follower = self._opens(self._folder)
-                except Timeout:
-                    raise self._busy() from None
-                except IndexDamaged:
-                    self._follower = self._reopen()
-            return self._follower
+            if self._follower is not None:
+                return self._follower
+            try:
+                self._own()
+                self._follower = self._opens(self._folder)
+            except Timeout:
+                raise self._busy() from None
+            except IndexDamaged:
+                if self._read_only:
+                    raise
+            else:
+                return self._follower
+        # The file lock comes before the guard, here as in `catch_up`: two threads that took them in different
+        # orders would wait for one another.
+        try:
+            with self._exclusive(wait=True), self._guard:
+                if self._follower is None:
+                    self._follower = self._reopened()
+                return self._follower
+        except Timeout:
+            raise self._busy() from None
 
     def catch_up(self, *, wait: bool = True, progress: Callable[[int, int], None] | None = None) -> bool:
         """Apply what the ledger has and the follower has not; False if another process is at it and not *wait*.
@@ -177,8 +189,8 @@ class Slot(Generic[F]):
         with self._ledger.snapshot() as snapshot:
             changes = snapshot.changes(applied)
             live = snapshot.count_live()
-        off = rows - (live - len(changes.added) + len(changes.removed))
-        if 0 < off <= len(changes.added):
+        off = rows - (live - len(changes.added) + changes.held)
+        if 0 < off <= len(changes.added) + len(changes.removed) - changes.held:
             off = 0  # an apply was cut short, and the next one goes on where it stopped
         return FollowerState(
             name=self.name,
@@ -259,16 +271,13 @@ class Slot(Generic[F]):
             # Nobody waits for this thread; the next search meets the damage again and says so.
             _log.warning("%s could not be rebuilt: %s", self._folder, error)
 
-    def _reopen(self) -> F:
+    def _reopened(self) -> F:
         """Open again under the lock; set the folder aside only if it is still damaged then."""
-        if self._read_only:
+        try:
             return self._opens(self._folder)
-        with self._exclusive(wait=True):
-            try:
-                return self._opens(self._folder)
-            except IndexDamaged as error:
-                self._set_aside(str(error))
-                return self._opens(self._folder)
+        except IndexDamaged as error:
+            self._set_aside(str(error))
+            return self._opens(self._folder)
 
     def _replace(self, reason: str) -> None:
         with self._guard:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.errors import IndexDamaged, IndexLocked
 from ragweft.ledger import schema
 from ragweft.ledger.database import Database, quick_check
 from ragweft.ledger.locks import FolderLock, Timeout
-from ragweft.ledger.schema import ALIVE, chunks, documents, facts, followers, spend
+from ragweft.ledger.schema import chunks, documents, facts, followers, spend
 from ragweft.ledger.snapshot import Snapshot
 from ragweft.ledger.writer import Commit, DocumentState, Prepared, write_batch
 from ragweft.types import Usage
@@ -87,11 +87,14 @@ class Ledger:
         finally:
             self._lock.release()
 
-    def states_under(self, uri: str) -> dict[str, DocumentState]:
-        """Documents whose source is *uri* or lies below it, by source."""
-        folder = uri.rstrip("/")
-        below = documents.c.source.between(f"{folder}/", f"{folder}/\U0010ffff")
-        return self._states((documents.c.source == folder) | below)
+    def synced_under(self, uri: str) -> dict[str, DocumentState]:
+        """Documents a sync read from *uri* or from below it, by source; those a program gave are left out."""
+        return self._states(_under(uri) & documents.c.size.is_not(None))
+
+    def ids_under(self, uri: str) -> list[str]:
+        """Ids of all documents whose source is *uri* or lies below it."""
+        with self._database.read() as connection:
+            return list(connection.execute(select(documents.c.id).where(_under(uri))).scalars())
 
     def states_of(self, ids: Sequence[str]) -> dict[str, DocumentState]:
         """Documents by id; unknown ids are absent."""
@@ -100,15 +103,26 @@ class Ledger:
             found |= self._states(documents.c.id.in_(ids[start : start + 500]), by="id")
         return found
 
-    def commit(self, prepared: Sequence[Prepared], *, removed: Iterable[str] = (), kind: str) -> Commit:
-        """Write whole documents and forget the documents with ids *removed*, in one transaction.
+    def commit(
+        self,
+        prepared: Sequence[Prepared],
+        *,
+        removed: Iterable[str] = (),
+        numbers: Collection[int] = (),
+        kind: str,
+    ) -> Commit:
+        """Write whole documents and forget others, in one transaction.
 
-        *kind* ("sync", "add", "remove") is noted in the journal. A commit that changes nothing a search
-        could see leaves the generation as it is.
+        Forgotten are the documents with ids *removed*, and the chunks whose metadata is one of *numbers*, with
+        documents left without any. *kind* ("sync", "add", "remove") is noted in the journal. A commit that
+        changes nothing a search could see leaves the generation as it is.
+
+        Raises:
+            LoadError: chunks were given for a document that was given whole.
         """
         with self.exclusive():
             with self._database.write() as connection:
-                commit = write_batch(connection, prepared, removed, kind=kind)
+                commit = write_batch(connection, prepared, removed=removed, numbers=numbers, kind=kind)
             self._database.checkpoint()
         return commit
 
@@ -123,17 +137,6 @@ class Ledger:
         if rows:
             with self.exclusive(), self._database.write() as connection:
                 connection.execute(query, rows)
-
-    def documents_where(self, metadata_ids: set[int]) -> list[str]:
-        """Ids of documents one of whose living chunks, or which themselves, carry such metadata."""
-        query = (
-            select(documents.c.id, documents.c.metadata, chunks.c.metadata.label("inner"))
-            .outerjoin(chunks, (chunks.c.document == documents.c.key) & (chunks.c.died == ALIVE))
-            .distinct()
-        )
-        with self._database.read() as connection:
-            found = connection.execute(query).all()
-        return sorted({r.id for r in found if r.metadata in metadata_ids or r.inner in metadata_ids})
 
     def text_of(self, document_id: str) -> str | None:
         """A document's whole text; None if it is unknown or was given in chunks."""
@@ -203,3 +206,9 @@ class Ledger:
                 )
                 for r in connection.execute(query)
             }
+
+
+def _under(uri: str) -> ColumnElement[bool]:
+    folder = uri.rstrip("/")
+    below = documents.c.source.between(f"{folder}/", f"{folder}/\U0010ffff")
+    return (documents.c.source == folder) | below

@@ -40,11 +40,14 @@ class Changes:
     generation: int
     added: Rows
     removed: Rows
+    """Also rows that were born after `since`: an apply that was cut short may have brought them in."""
+    held: int
+    """How many of `removed` every follower at `since` holds."""
 
     @property
     def count(self) -> int:
         """Rows to add and to remove."""
-        return len(self.added) + len(self.removed)
+        return len(self.added) + self.held
 
 
 def _asked(column: Any) -> Any:
@@ -130,12 +133,14 @@ class Snapshot:
     def changes(self, since: int) -> Changes:
         """What happened after generation *since*, as rows."""
         born = select(chunks.c.row).where(chunks.c.born > since, chunks.c.died == ALIVE).order_by(chunks.c.row)
-        died = select(chunks.c.row).where(chunks.c.died > since, chunks.c.died < ALIVE, chunks.c.born <= since)
+        died = select(chunks.c.row, chunks.c.born).where(chunks.c.died > since, chunks.c.died < ALIVE)
+        gone = self._connection.execute(died).all()
         return Changes(
             since=since,
             generation=self.generation,
             added=np.array(self._connection.execute(born).scalars().all(), dtype=np.int64),
-            removed=np.array(self._connection.execute(died).scalars().all(), dtype=np.int64),
+            removed=np.array([row.row for row in gone], dtype=np.int64),
+            held=sum(row.born <= since for row in gone),
         )
 
     def born_after(self, generation: int) -> Rows:

@@ -6,13 +6,14 @@ import hashlib
 import json
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from ragweft.errors import LoadError
 from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, journal, metadatas
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class Prepared:
     inputs: Sequence[bytes]
     """For each chunk the digest of what was embedded."""
     tokens: Sequence[bytes | None]
-    whole: bool = True
-    """False for pre-chunked input: the ledger keeps no text of the document itself."""
+    joins: bool = False
+    """Pre-chunked input: the chunks join those the document has, by id, and it has no text of its own."""
     size: int | None = None
     mtime_ns: int | None = None
 
@@ -76,10 +77,21 @@ class Commit:
 
 
 def write_batch(
-    connection: Connection, prepared: Sequence[Prepared], removed: Iterable[str], *, kind: str
+    connection: Connection,
+    prepared: Sequence[Prepared],
+    *,
+    removed: Iterable[str] = (),
+    numbers: Collection[int] = (),
+    kind: str,
 ) -> Commit:
-    """Replace the documents of *prepared*, forget those with ids *removed*, and count one generation on."""
-    return _Batch(connection, prepared, kind).write(removed)
+    """Replace the documents of *prepared*, forget those with ids *removed*, and count one generation on.
+
+    Chunks whose metadata is one of *numbers* are forgotten too, with documents left without any.
+
+    Raises:
+        LoadError: chunks were given for a document that was given whole.
+    """
+    return _Batch(connection, prepared, kind).write(removed, numbers)
 
 
 class _Batch:
@@ -97,25 +109,26 @@ class _Batch:
             metadatas, "json", {_json(m) for m in (*(c.metadata for c in every), *(d.metadata for d in owners))}
         )
 
-    def write(self, removed: Iterable[str]) -> Commit:
+    def write(self, removed: Iterable[str], numbers: Collection[int]) -> Commit:
         execute = self._connection.execute
         current = int(execute(select(facts.c.value).where(facts.c.name == "generation")).scalar_one())
         generation = current + 1
         ids = [item.document.id for item in self._prepared]
         known = self._keys(ids)
-        forgotten = self._keys(sorted(set(removed).difference(ids)))
+        self._refuse_mixtures()
+        forgotten = self._keys(sorted(set(removed).difference(ids))) | self._kill_by(numbers, generation)
         self._put_documents(known, generation)
         self._put_chunks(known, generation)
         for key in forgotten.values():
             self._kill(chunks.c.document == key, generation)
             execute(delete(documents).where(documents.c.key == key))
         touched = len(ids) + len(forgotten)
-        if touched:
+        if touched or self._died:
             execute(update(facts).where(facts.c.name == "generation").values(value=str(generation)))
             line = {"generation": generation, "committed": time.time(), "kind": self._kind}
             execute(insert(journal).values(**line, documents=touched, born=self._born, died=self._died))
         return Commit(
-            generation=generation if touched else current,
+            generation=generation if touched or self._died else current,
             added=len(ids) - len(known),
             updated=len(known),
             removed=len(forgotten),
@@ -123,12 +136,44 @@ class _Batch:
             rows_died=self._died,
         )
 
+    def _kill_by(self, numbers: Collection[int], generation: int) -> dict[str, int]:
+        """Kill the chunks of some metadata; the documents, by id, that have no chunk left because of it."""
+        emptied: dict[str, int] = {}
+        every = sorted(numbers)
+        for start in range(0, len(every), _IN):
+            some = every[start : start + _IN]
+            touched = select(chunks.c.document).where(chunks.c.metadata.in_(some), chunks.c.died == ALIVE)
+            # A document without chunks is judged by its own metadata.
+            living = select(chunks.c.row).where(chunks.c.document == documents.c.key, chunks.c.died == ALIVE)
+            bare = select(documents.c.key).where(documents.c.metadata.in_(some), ~living.exists())
+            keys = set(self._connection.execute(touched.distinct()).scalars())
+            keys |= set(self._connection.execute(bare).scalars())
+            self._kill(chunks.c.metadata.in_(some), generation)
+            for at in range(0, len(keys), _IN):
+                found = select(documents.c.id, documents.c.key).where(
+                    documents.c.key.in_(sorted(keys)[at : at + _IN]), ~living.exists()
+                )
+                emptied.update((r.id, r.key) for r in self._connection.execute(found))
+        return emptied
+
     def _keys(self, ids: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}
         for start in range(0, len(ids), _IN):
             query = select(documents.c.id, documents.c.key).where(documents.c.id.in_(ids[start : start + _IN]))
             found.update((r.id, r.key) for r in self._connection.execute(query))
         return found
+
+    def _refuse_mixtures(self) -> None:
+        joining = [item.document.id for item in self._prepared if item.joins]
+        for start in range(0, len(joining), _IN):
+            query = select(documents.c.id).where(
+                documents.c.id.in_(joining[start : start + _IN]), documents.c.text.is_not(None)
+            )
+            for whole in self._connection.execute(query).scalars():
+                raise LoadError(
+                    f"document {whole!r} was given whole before; remove it first or give the chunks another "
+                    "document_id"
+                )
 
     def _put_documents(self, known: dict[str, int], generation: int) -> None:
         last = self._connection.execute(select(func.max(documents.c.key))).scalar() or 0
@@ -156,7 +201,7 @@ class _Batch:
             "metadata": self._metadatas[_json(document.metadata)],
             "digest": item.digest,
             "pipeline": item.pipeline,
-            "text": zlib.compress(raw, 1) if item.whole else None,
+            "text": None if item.joins else zlib.compress(raw, 1),
             "size": item.size,
             "mtime_ns": item.mtime_ns,
             "generation": generation,
@@ -169,6 +214,8 @@ class _Batch:
             key = self._places[item.document.id]
             old = self._living(key) if item.document.id in known else {}
             rows = [self._row(item, place, key, generation) for place in range(len(item.chunks))]
+            if item.joins:
+                old = _joined(rows, old)
             fresh += [row for row in rows if old.pop(_identity(row), None) is None]
             gone += old.values()
         for start in range(0, len(gone), _IN):
@@ -219,7 +266,10 @@ class _Batch:
         return numbers
 
 
-_SAME = ("chunk_id", "ordinal", "digest", "metadata", "headings", "first_line", "last_line", "context")
+_SAME = (
+    *("chunk_id", "ordinal", "digest", "metadata", "headings"),
+    *("first_line", "last_line", "context", "start", "end"),
+)
 
 _LIVING = select(chunks.c.row, *(chunks.c[name] for name in _SAME)).where(
     chunks.c.document == bindparam("document"), chunks.c.died == ALIVE
@@ -234,6 +284,20 @@ _REPLACE = (
 def _identity(row: Mapping[str, Any] | RowMapping) -> tuple[Any, ...]:
     """What must be equal for a row to live on: everything a search can see of it."""
     return tuple(row[name] for name in _SAME)
+
+
+def _joined(rows: Sequence[dict[str, Any]], old: Mapping[tuple[Any, ...], int]) -> dict[tuple[Any, ...], int]:
+    """Put *rows* in the places of the chunks they replace, or after the last; the old rows that concerns."""
+    names, places = _SAME.index("chunk_id"), _SAME.index("ordinal")
+    ordinals = {identity[names]: identity[places] for identity in old}
+    following = max(ordinals.values(), default=-1) + 1
+    for row in rows:
+        if row["chunk_id"] not in ordinals:
+            ordinals[row["chunk_id"]] = following
+            following += 1
+        row["ordinal"] = ordinals[row["chunk_id"]]
+    given = {row["chunk_id"] for row in rows}
+    return {identity: number for identity, number in old.items() if identity[names] in given}
 
 
 def _json(metadata: Metadata) -> str:

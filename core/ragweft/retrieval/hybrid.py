@@ -8,6 +8,7 @@ more. So a reader never sees half a document and never misses a committed one.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -123,7 +124,7 @@ class Hybrid:
         steps = [
             Step(
                 call=partial(_ask, leg, query.text, n, scope),
-                acall=partial(_aask, leg, query.text, n, scope) if leg.aask is not None else None,
+                acall=partial(_aask, leg, query.text, n, scope, self._threads) if leg.aask else None,
                 tolerant=len(self._legs) > 1,
                 quick=not leg.waits,
                 seconds=self._deadline if leg.waits else None,
@@ -213,11 +214,13 @@ def _ask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
     return Answer(leg=leg, question=question, ranking=ranking, asked=n, ms=_since(started))
 
 
-async def _aask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
+async def _aask(leg: Leg, text: str, n: int, scope: Scope, threads: Executor) -> Answer:
     started = time.perf_counter()
     assert leg.aask is not None
     question = await leg.aask(text)
-    ranking = question.search(n=n, among=scope.among)
+    # Only the embedding is a coroutine: the index may have to be opened, or be a server.
+    search = partial(question.search, n=n, among=scope.among)
+    ranking = await asyncio.get_running_loop().run_in_executor(threads, search)
     return Answer(leg=leg, question=question, ranking=ranking, asked=n, ms=_since(started))
 
 

@@ -124,6 +124,8 @@ class _DenseQuestion:
         return ranking
 
     def score(self, snapshot: Snapshot, rows: Rows) -> Ranking:
+        if not self._vector.any():
+            return _ranked(rows[:0], np.empty(0, np.float32), snapshot.generation)
         kept, digests, _ = snapshot.inputs(rows.tolist())
         vectors, blank = unit_rows(self._store.get(digests))
         query = self._vector.astype(np.float64)
