@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ragweft.chunking import FixedChunker, RecursiveChunker, StructureChunker
 from ragweft.context import NoContext, OutlineContextualizer
-from ragweft.errors import RecipeError, SpaceMismatch
+from ragweft.errors import IndexDamaged, RagweftError, RecipeError, SpaceMismatch
 from ragweft.ingestion.pipeline import Pipeline
 from ragweft.ledger.followers import Feed, Slot
 from ragweft.ledger.ledger import Ledger
@@ -170,7 +170,10 @@ def build_followers(
     def feed_vectors(index: VectorIndex, born: Rows, died: Rows, generation: int) -> None:
         with ledger.snapshot() as snapshot:
             rows, digests, _ = snapshot.inputs(born.tolist())
-        vectors: Vectors = store.get(digests)
+        try:
+            vectors: Vectors = store.get(digests)
+        except IndexDamaged as error:
+            raise RagweftError(str(error)) from error  # the follower is sound, its source is not
         index.apply(rows=rows, vectors=vectors, removed=died, generation=generation)
 
     def feed_texts(index: LexicalIndex, born: Rows, died: Rows, generation: int) -> None:

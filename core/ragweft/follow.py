@@ -1,12 +1,13 @@
 """The process that keeps followers level beside a long sync: `python -m ragweft.follow`, started by that sync.
 
 The first line of standard input says what to follow. "finish" on the next means: level everything, then end.
-The end of input without it means the sync was interrupted or died: stop at the next batch.
+Anything else, the end of input or of the parent means the sync was interrupted or died: stop at the next batch.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -52,15 +53,21 @@ class _Orders:
     def __init__(self) -> None:
         self.finish = False
         self.heard = threading.Event()
+        self._parent = os.getppid()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         self.finish = sys.stdin.readline().strip() == "finish"
         self.heard.set()
 
+    @property
+    def gone(self) -> bool:
+        """Whether there is nobody left to finish for."""
+        return os.getppid() != self._parent or (self.heard.is_set() and not self.finish)
+
     def obey(self, _done: int, _total: int) -> None:
-        """Between batches: stop if there is nobody left to finish for."""
-        if self.heard.is_set() and not self.finish:
+        """Between batches: stop if the sync has gone."""
+        if self.gone:
             raise _Stopped("the sync has gone")
 
 
@@ -98,7 +105,7 @@ def _follow(parts: Parts, orders: _Orders, *, chroma: bool) -> None:
             report_followers(parts)
             return
         orders.heard.wait(_POLL_SECONDS)
-        if orders.heard.is_set() and not orders.finish:
+        if orders.gone:
             return
 
 

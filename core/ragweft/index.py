@@ -21,7 +21,7 @@ from ragweft.loading import FileLoader
 from ragweft.opening import as_uris, find_folder, settle_recipe
 from ragweft.retrieval.hybrid import bare_hit
 from ragweft.retrieval.reranked import Reranked
-from ragweft.types import Results
+from ragweft.types import Chunk, Document, Results
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
     from ragweft.recipe import Recipe
-    from ragweft.types import Chunk, Document, Hit, Metadata, SyncReport
+    from ragweft.types import Hit, Metadata, SyncReport
 
 __all__ = ["Index"]
 
@@ -154,7 +154,9 @@ class Index:
         roots = [Path(path).expanduser().absolute() for path in paths]
         return self._intake.sync(roots, progress=progress, level=level)
 
-    def add(self, items: Iterable[Document | Chunk], *, progress: Progress = _silent) -> SyncReport:
+    def add(
+        self, items: Iterable[Document | Chunk] | Document | Chunk, *, progress: Progress = _silent
+    ) -> SyncReport:
         """Take in texts from a program. A document with a known id replaces it; equal content is not redone.
 
         Documents are cut by the recipe; chunks keep the caller's ids and boundaries, join the chunks their
@@ -165,6 +167,8 @@ class Index:
             ProviderError: the embedder failed; batches before it are kept.
         """
         self._check_open(writing=True)
+        if isinstance(items, (Document, Chunk)):
+            items = [items]
         return self._intake.add(items, progress=progress)
 
     def remove(
@@ -175,6 +179,9 @@ class Index:
         where: Metadata | None = None,
     ) -> SyncReport:
         """Forget documents: by id, by the file or folder they came from, or by a metadata filter.
+
+        *where* forgets every document with a chunk that satisfies it; of a document that was given in chunks,
+        only those chunks, and the document with the last of them.
 
         Raises:
             InvalidFilter: *where* is malformed or empty.
@@ -250,7 +257,7 @@ class Index:
         """As `retrieve`, without blocking the running loop."""
         return await self.asearch(query, k=k, where=where)
 
-    async def aadd(self, items: Iterable[Document | Chunk]) -> SyncReport:
+    async def aadd(self, items: Iterable[Document | Chunk] | Document | Chunk) -> SyncReport:
         """As `add`, in a worker thread."""
         return await asyncio.to_thread(self.add, items)
 
@@ -287,7 +294,7 @@ class Index:
         report_followers(self._parts)
 
     def status(self) -> Status:
-        """Counts, sizes and how level the followers are; mends nothing."""
+        """Counts, sizes and how level the followers are; brings nothing level, but sets a damaged one aside."""
         self._check_open()
         return take_status(self._parts, self._expression())
 
@@ -320,9 +327,8 @@ class Index:
 
     def close(self) -> None:
         """Let go of every file and lock. Idempotent; also called by `with`."""
-        if self._closed:
-            return
         self._closed = True
+        # Repeated from the start if it was interrupted; every part may be closed twice.
         self._threads.shutdown(wait=self._pid == os.getpid())
         self._parts.close()
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragweft.errors import IndexLocked, RecipeError
+from ragweft.errors import IndexLocked, LoadError, RecipeError
 from ragweft.ledger.database import refuse_network_filesystem
 from ragweft.loading import source_uri
 from ragweft.recipe import Recipe, load_recipe, write_recipe
@@ -33,6 +33,8 @@ def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool |
             raise IndexLocked(f"{folder}: there is no index here; {advice}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # An index can be made again from what it indexes: it does not belong into anybody's history.
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
         except OSError as error:
             raise IndexLocked(f"{folder}: cannot be made ({error.strerror}); choose another place") from None
     refuse_network_filesystem(folder)
@@ -74,6 +76,9 @@ def as_uris(
 
     A text without `://` may be a path, or the very name a program gave as a document's source: both are looked
     for.
+
+    Raises:
+        LoadError: one of them is empty.
     """
     if sources is None:
         return None
@@ -81,6 +86,8 @@ def as_uris(
     uris: list[str] = []
     for source in given:
         text = os.fspath(source)
+        if not text:
+            raise LoadError("the source is empty; name a file, a folder or a URI")
         uris.append(text)
         if "://" not in text:
             uris.append(source_uri(Path(text).expanduser().absolute()))

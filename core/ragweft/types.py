@@ -245,6 +245,11 @@ class Results(Sequence[Hit]):
     def __len__(self) -> int:
         return len(self.hits)
 
+    def __repr__(self) -> str:
+        """Short enough for a prompt: the question and where the hits are."""
+        where = ", ".join(f"{hit.score:.2f} {hit.citation}" for hit in self.hits)
+        return f"Results({self.query!r}: {where or 'no hits'})"
+
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
 

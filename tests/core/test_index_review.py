@@ -242,3 +242,245 @@ def test_the_levelling_process_trusts_no_module_of_the_folder(
         index.add([Document(id="a", text="alpha")])
         assert index.verify(repair=False).ok
     assert not mark.exists()
+
+
+def test_a_document_given_whole_goes_whole(tmp_path: Path) -> None:
+    from ragweft.types import chunk_id
+
+    class Paged:
+        fingerprint = "paged/1"
+
+        def chunk(self, document: Document) -> list[Chunk]:
+            out = []
+            for page, start in enumerate(range(0, len(document.text), 10)):
+                span = Span(start=start, end=min(start + 10, len(document.text)))
+                text = document.text[span.start : span.end]
+                name = chunk_id(document.id, span, text)
+                out.append(
+                    Chunk(
+                        id=name,
+                        document_id=document.id,
+                        text=text,
+                        ordinal=page,
+                        span=span,
+                        metadata={"page": page},
+                    )
+                )
+            return out
+
+    with Index.open(tmp_path / "kb", recipe=FLAT, chunker=Paged()) as index:
+        index.add(Document(id="whole", text="alpha beta gamma delta epsilon"))
+        index.add(Document(id="other", text="alpha"))
+        assert index.remove(where={"page": 1}).removed == 1
+        assert index.text("whole") is None
+        assert {hit.chunk.document_id for hit in index.search("alpha", k=9)} == {"other"}
+
+
+def test_an_empty_source_means_nothing_not_everything(index: Index) -> None:
+    with pytest.raises(LoadError, match="empty"):
+        index.remove(source="")
+    with pytest.raises(LoadError, match="empty"):
+        index.search("x", sources=[""])
+
+
+def test_a_file_another_sync_has_met_again_is_not_removed(tmp_path: Path, docs: Path) -> None:
+    class Gated(HashEmbedder):
+        def embed_documents(self, texts: Any) -> Any:
+            reading.set()
+            assert going.wait(20)
+            return super().embed_documents(texts)
+
+    reading, going = threading.Event(), threading.Event()
+    with (
+        Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder()) as first,
+        Index.open(tmp_path / "kb", embedder=Gated()) as second,
+    ):
+        first.sync(docs)
+        (docs / "guide.md").rename(tmp_path / "guide.md")
+        (docs / "new.md").write_text("gamma")
+        syncing = threading.Thread(target=second.sync, args=(docs,))
+        syncing.start()
+        assert reading.wait(20)
+        (docs / "guide.md").write_text("alpha again")
+        assert first.sync(docs).updated == 1
+        going.set()
+        syncing.join()
+        assert "alpha again" in [hit.chunk.text for hit in first.search("alpha again")]
+
+
+def test_a_time_stamp_is_noted_only_for_the_content_it_belongs_to(index: Index, docs: Path) -> None:
+    index.sync(docs)
+    uri = (docs / "guide.md").as_uri()
+    seen = index.ledger.states_of([uri])[uri]
+    (docs / "guide.md").write_text("other content")
+    index.sync(docs)
+    index.ledger.touch([seen])
+    assert index.ledger.states_of([uri])[uri].size != seen.size
+
+
+def test_a_reader_of_a_folder_that_is_written_sees_every_commit(tmp_path: Path) -> None:
+    with (
+        Index.open(tmp_path / "kb", recipe=FLAT) as writer,
+        Index.open(tmp_path / "kb", read_only=True) as reader,
+    ):
+        writer.add(Document(id="a", text="alpha"))
+        assert len(reader.search("alpha")) == 1
+        writer.add([Document(id="b", text="zebra"), Document(id="a", text="alpha changed")])
+        assert reader.search("zebra")[0].chunk.document_id == "b"
+        (hit,) = [hit for hit in reader.search("alpha") if hit.chunk.document_id == "a"]
+        assert hit.chunk.text == "alpha changed"
+        assert set(hit.origins) == {"dense", "lexical"}
+
+
+def test_a_missing_vector_costs_no_sound_follower(index: Index) -> None:
+    import sqlite3
+
+    from ragweft import RagweftError
+
+    index.add([Document(id=str(n), text=f"alpha {n}") for n in range(50)])
+    commit_only(index, Document(id="n", text="alpha beta"))
+    connection = sqlite3.connect(index.path / "vectors.db")
+    connection.execute("DELETE FROM vectors WHERE id = (SELECT max(id) FROM vectors)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(RagweftError, match="1 vectors are missing"):
+        index.catch_up()
+    assert len(index._parts.followers.flat.get()) == 50
+    results = index.search("alpha")
+    assert len(results) == 5
+    assert "vectors are missing" in results.trace.degraded[0]
+
+
+def test_searches_go_on_while_chroma_catches_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ragweft.recipe import Dense, Recipe
+
+    with Index.open(
+        tmp_path / "kb", recipe=Recipe(dense=Dense(engine="chroma")), embedder=HashEmbedder()
+    ) as index:
+        index.add([Document(id=str(n), text=f"alpha {n}") for n in range(20)])
+        slot = index._parts.followers.chroma
+        assert slot is not None
+        feed, feeding, going = slot._feed, threading.Event(), threading.Event()
+
+        def slowly(*arguments: Any) -> None:
+            feeding.set()
+            assert going.wait(20)
+            feed(*arguments)
+
+        monkeypatch.setattr(slot, "_feed", slowly)
+        adding = threading.Thread(target=index.add, args=(Document(id="new", text="alpha new"),))
+        adding.start()
+        assert feeding.wait(20)
+        assert len(index.search("alpha", k=30)) == 21
+        going.set()
+        adding.join()
+
+
+def test_a_chroma_that_cannot_be_opened_is_left_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ragweft.errors import ProviderError
+
+    def broken(_path: Path) -> Any:
+        raise ProviderError("chromadb is broken here", retryable=False)
+
+    with Index.open(tmp_path / "kb", embedder=HashEmbedder()) as first:
+        monkeypatch.setattr(first._parts.followers.chroma, "_opens", broken)
+        assert "broken here" in first.add(Document(id="a", text="alpha")).warnings[0]
+        with Index.open(tmp_path / "kb", embedder=HashEmbedder()) as second:
+            assert second.add(Document(id="b", text="beta")).warnings == ()
+            assert second.verify(repair=False).ok
+
+
+def test_a_closed_index_stays_closed_under_a_search(tmp_path: Path) -> None:
+    index = Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder())
+    index.add(Document(id="a", text="alpha"))
+    slots = index._parts.followers.every
+    index.close()
+    index.close()
+    for slot in slots:
+        with pytest.raises(Exception, match="open it again"):
+            slot.get()
+        slot.heal()
+        assert slot._healing is None
+
+
+def test_a_fork_in_the_middle_of_opening_leaves_the_child_free(tmp_path: Path) -> None:
+    with Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder()) as index:
+        index.add(Document(id="a", text="alpha"))
+        slot = index._parts.followers.flat
+        held, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with slot._guard:
+                held.set()
+                done.wait(30)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        assert held.wait(10)
+        child = os.fork()
+        if child == 0:
+            import signal
+
+            signal.alarm(15)
+            os._exit(0 if len(index.search("alpha")) == 1 else 1)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        done.set()
+        holder.join()
+        assert status == 0
+
+
+def test_what_is_added_may_be_made_by_code_that_writes(index: Index) -> None:
+    index.add(Document(id="old", text="alpha"))
+
+    def items() -> Any:
+        index.remove(ids=["old"])
+        yield Document(id="new", text="alpha")
+
+    index.add(items())
+    assert [hit.chunk.document_id for hit in index.search("alpha")] == ["new"]
+
+
+def test_a_reranker_that_returns_no_number_is_said_to_have_failed(tmp_path: Path) -> None:
+    class Nan:
+        name = "nan"
+
+        def rerank(self, query: str, hits: Any) -> list[float]:
+            return [float("nan")] * len(hits)
+
+    with Index.open(tmp_path / "kb", recipe=FLAT, reranker=Nan()) as index:
+        index.add(Document(id="a", text="alpha"))
+        results = index.search("alpha")
+        assert "nan gave a score that is no number" in results.trace.degraded[0]
+
+
+def test_documents_of_one_id_from_a_loader_are_named(tmp_path: Path, docs: Path) -> None:
+    class Same:
+        def load(self, path: Path) -> Document:
+            return Document(id="same", text=path.read_text(), source=path.as_uri())
+
+    with (
+        Index.open(tmp_path / "kb", recipe=FLAT, loader=Same()) as index,
+        pytest.raises(LoadError, match="'same' comes 3 times"),
+    ):
+        index.sync(docs)
+
+
+def test_a_commit_that_is_interrupted_says_so(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy import Connection
+
+    execute = Connection.exec_driver_sql
+    armed = [True]
+
+    def interrupted(self: Connection, statement: str, *rest: Any) -> Any:
+        if statement == "COMMIT" and armed and armed.pop():
+            self.invalidate()  # what SQLAlchemy does when Ctrl-C lands inside the statement
+            raise KeyboardInterrupt
+        return execute(self, statement, *rest)
+
+    monkeypatch.setattr(Connection, "exec_driver_sql", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        index.add(Document(id="a", text="alpha"))
+    index.add(Document(id="b", text="alpha"))
+    assert index.search("alpha")[0].chunk.document_id in ("a", "b")

@@ -153,7 +153,7 @@ def test_sources_are_found_by_folder_and_only_below_it(ledger: Ledger) -> None:
 def test_touch_changes_no_generation(ledger: Ledger) -> None:
     ledger.commit([prepared("a", "x")], kind="add")
     (state,) = ledger.states_of(["a"]).values()
-    ledger.touch([DocumentState(id="a", digest=state.digest, pipeline="p1", size=9, mtime_ns=10)])
+    ledger.touch([DocumentState(id="a", generation=1, digest=state.digest, pipeline="p1", size=9, mtime_ns=10)])
     (touched,) = ledger.states_of(["a"]).values()
     assert (touched.size, touched.mtime_ns) == (9, 10)
     with ledger.snapshot() as snapshot:

@@ -103,8 +103,8 @@ class Leveller:
         if child is None or child.stdin is None:
             return
         try:
-            if finish:
-                child.stdin.write("finish\n")
+            # Said in words: a process forked meanwhile may keep the pipe open, so its end may never come.
+            child.stdin.write("finish\n" if finish else "stop\n")
             child.stdin.close()
         except OSError:  # it is gone already; whoever syncs next levels the rest
             _log.warning("the levelling process went early, with status %s", child.poll())

@@ -121,6 +121,7 @@ class Pipeline:
         for start in range(0, len(missing), _EMBED_BATCH):
             digests = missing[start : start + _EMBED_BATCH]
             self._store.put(digests, self._vectors([wanted[digest] for digest in digests]))
+            self._store.checkpoint()
 
     def _vectors(self, inputs: Sequence[tuple[Chunk, bytes | None]]) -> Vectors:
         if self._by_tokens is not None:

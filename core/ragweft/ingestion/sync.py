@@ -36,6 +36,8 @@ class Tally:
     removed: int = 0
     unchanged: int = 0
     chunks: int = 0
+    changed: bool = False
+    """Whether anything was committed."""
     failed: list[Failure] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.perf_counter)
@@ -46,11 +48,7 @@ class Tally:
         self.updated += commit.updated
         self.removed += commit.removed
         self.chunks += commit.rows_born
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was committed."""
-        return bool(self.added or self.updated or self.removed)
+        self.changed = self.changed or bool(commit.documents or commit.rows_died)
 
     def report(self) -> SyncReport:
         """The report so far."""
@@ -113,6 +111,8 @@ class Sync:
         found: list[Found] = []
         seen: set[str] = set()
         unseen: list[str] = []
+        with self._ledger.snapshot() as snapshot:
+            seen_at = snapshot.generation
         for item in discover(root, max_bytes=self._max_bytes):
             if f"{item.path}{os.sep}".startswith(self._avoid):
                 continue
@@ -140,7 +140,9 @@ class Sync:
         seen.update(unseen, (source for source in states if kept and source.startswith(kept)))
         gone = [state.id for source, state in states.items() if source not in seen or source in lost]
         if gone:
-            self.tally.count(self._ledger.commit([], removed=gone, kind="sync"))
+            # Another sync may have met the file again since: what it wrote stays.
+            commit = self._ledger.commit([], removed=gone, unless_since=seen_at, kind="sync")
+            self.tally.count(commit)
             self._committed()
 
     def _changed(
@@ -173,6 +175,7 @@ class Sync:
                 touched.append(
                     DocumentState(
                         id=state.id,
+                        generation=state.generation,
                         digest=state.digest,
                         pipeline=state.pipeline,
                         size=item.size,

@@ -6,6 +6,7 @@ checkpoints are off; the caller checkpoints under the index's commit lock (see `
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -24,6 +25,7 @@ from ragweft.errors import IndexDamaged, IndexLocked, RagweftError
 
 __all__ = ["Database", "refuse_network_filesystem"]
 
+_log = logging.getLogger(__name__)
 _BUSY_SECONDS = 60.0
 """How long a statement waits for another process's lock; commits are serialised outside, so it rarely waits."""
 _CHECKPOINT_BYTES = 64 * 2**20
@@ -100,9 +102,14 @@ class Database:
         with self._live_engine().connect() as connection:
             # Waiting for readers would hold up every other writer: try once, the next caller tries again.
             connection.exec_driver_sql("PRAGMA busy_timeout=100")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
-            connection.rollback()
+            try:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            except DBAPIError as error:
+                # What was committed is in the log and stays there; only its length is at stake.
+                _log.warning("%s: the log could not be folded in: %s", self._path, error.orig)
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
+                connection.rollback()
 
     def close(self) -> None:
         """Close every connection; the last one anywhere folds the log into the file. Idempotent."""
@@ -122,7 +129,9 @@ class Database:
                     yield connection
                     connection.exec_driver_sql("COMMIT")
                 except BaseException:
-                    if connection.connection.in_transaction:  # a full disk may have rolled back already
+                    # SQLAlchemy drops a connection that was interrupted (and with it the transaction), and a
+                    # full disk may have rolled back already.
+                    if not connection.invalidated and connection.connection.in_transaction:
                         connection.exec_driver_sql("ROLLBACK")
                     raise
         except DBAPIError as error:
@@ -167,6 +176,12 @@ class Database:
 
     def _connect_read_only(self) -> sqlite3.Connection:
         path = self._path
+        if os.access(path.parent, os.W_OK):
+            # Somebody may be writing: share the log with them, so that their commits are seen.
+            uri = f"{path.resolve().as_uri()}?mode=rw"
+            connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
+            connection.execute("PRAGMA query_only=ON")
+            return connection
         log = path.with_name(path.name + "-wal")
         if log.exists() and log.stat().st_size:
             # `immutable` would not look into the log, where the latest commits are: read a copy of both.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from ragweft.errors import IndexDamaged, IndexLocked, ProviderError, RagweftError
+from ragweft.errors import IndexDamaged, IndexLocked, ProviderError
 from ragweft.ledger.locks import FolderLock, Timeout
 
 if TYPE_CHECKING:
@@ -97,7 +97,11 @@ class Slot(Generic[F]):
         self._lock = FolderLock(folder / f"{name}.lock", per_thread=not sole)
         self._owned = False
         self._follower: F | None = None
+        # Held to open and close, never while rows are applied: searches go on meanwhile.
         self._guard = threading.RLock()
+        # A sole follower's file lock is the process's; this one keeps its threads apart.
+        self._applying = threading.RLock()
+        self._closed = False
         self._pid = os.getpid()
         self._healing: threading.Thread | None = None
 
@@ -107,27 +111,24 @@ class Slot(Generic[F]):
         Raises:
             IndexLocked: it may be opened by one process only, and another has it.
         """
+        self._forget_parent()
         with self._guard:
-            self._forget_parent()
+            if self._closed:
+                raise IndexLocked(f"{self._folder}: this index was closed; open it again with Index.open")
             if self._follower is not None:
                 return self._follower
             try:
-                self._own()
-                self._follower = self._opens(self._folder)
+                return self._opened()
             except Timeout:
                 raise self._busy() from None
             except IndexDamaged:
                 if self._read_only:
                     raise
-            else:
-                return self._follower
         # The file lock comes before the guard, here as in `catch_up`: two threads that took them in different
         # orders would wait for one another.
         try:
             with self._exclusive(wait=True), self._guard:
-                if self._follower is None:
-                    self._follower = self._reopened()
-                return self._follower
+                return self._reopened() if self._follower is None else self._follower
         except Timeout:
             raise self._busy() from None
 
@@ -152,8 +153,9 @@ class Slot(Generic[F]):
 
     def heal(self, *, damaged: bool = True) -> None:
         """Bring the follower level in the background; a *damaged* one is opened anew or replaced."""
+        self._forget_parent()
         with self._guard:
-            if self._read_only or (self._healing is not None and self._healing.is_alive()):
+            if self._closed or self._read_only or (self._healing is not None and self._healing.is_alive()):
                 return
             if damaged:
                 self._close()
@@ -210,14 +212,13 @@ class Slot(Generic[F]):
 
     def close(self) -> None:
         """Wait for a rebuild under way, close the follower, give its lock back. Idempotent."""
-        if self._healing is not None and self._pid == os.getpid():
+        self._forget_parent()
+        if self._healing is not None:
             self._healing.join()
         with self._guard:
-            self._forget_parent()
+            self._closed = True
             self._close()
-            if self._owned:
-                self._lock.release()
-                self._owned = False
+            self._disown()
 
     def _apply(self, follower: F, progress: Callable[[int, int], None] | None) -> None:
         since = follower.applied_generation
@@ -241,9 +242,9 @@ class Slot(Generic[F]):
                 progress(min(start + _BATCH, total), total)
 
     def _obtainable(self) -> bool:
+        self._forget_parent()
         try:
             with self._guard:
-                self._forget_parent()
                 self._own()
         except Timeout:
             return False
@@ -267,17 +268,28 @@ class Slot(Generic[F]):
     def _heal(self) -> None:
         try:
             self.catch_up()
-        except RagweftError as error:
+        except Exception as error:  # noqa: BLE001
             # Nobody waits for this thread; the next search meets the damage again and says so.
             _log.warning("%s could not be rebuilt: %s", self._folder, error)
+
+    def _opened(self) -> F:
+        self._own()
+        try:
+            self._follower = self._opens(self._folder)
+        except IndexDamaged:
+            raise
+        except BaseException:
+            self._disown()  # somebody else may have what it takes
+            raise
+        return self._follower
 
     def _reopened(self) -> F:
         """Open again under the lock; set the folder aside only if it is still damaged then."""
         try:
-            return self._opens(self._folder)
+            return self._opened()
         except IndexDamaged as error:
             self._set_aside(str(error))
-            return self._opens(self._folder)
+            return self._opened()
 
     def _replace(self, reason: str) -> None:
         with self._guard:
@@ -305,9 +317,10 @@ class Slot(Generic[F]):
     def _exclusive(self, wait: bool) -> Iterator[None]:
         if self._read_only:
             raise IndexLocked(f"{self._folder}: the index is read-only")
+        self._forget_parent()
         if self._sole:
-            with self._guard:  # its lock is held from opening to closing
-                self._forget_parent()
+            # Its file lock is held from opening to closing.
+            with self._applying:
                 self._own(_OWN_SECONDS if wait else 0)
                 yield
             return
@@ -322,6 +335,11 @@ class Slot(Generic[F]):
             self._lock.acquire(seconds)
             self._owned = True
 
+    def _disown(self) -> None:
+        if self._owned:
+            self._lock.release()
+            self._owned = False
+
     def _busy(self) -> IndexLocked:
         doing = "open in" if self._sole else "being brought up to date by"
         return IndexLocked(f"{self._folder}: {doing} another process")
@@ -332,9 +350,13 @@ class Slot(Generic[F]):
             self._follower = None
 
     def _forget_parent(self) -> None:
-        """After a fork: open anew. The parent's handles are left alone, closing them could disturb it."""
+        """After a fork: open anew. The parent's handles are left alone, closing them could disturb it.
+
+        Its locks are replaced too: another of its threads may have held one when it forked.
+        """
         if self._pid != os.getpid():
             _inherited.append(self._follower)
+            self._guard, self._applying = threading.RLock(), threading.RLock()
             self._follower, self._owned, self._healing = None, False, None
             self._pid = os.getpid()
 

@@ -30,6 +30,7 @@ __all__ = ["Ledger"]
 
 _LOCK_SECONDS = 300.0
 """A commit holds the lock for at most a few seconds; waiting longer means its holder hangs."""
+_KEPT_SECONDS = 7 * 86_400.0
 _JOURNAL_SLACK = 1_000
 """Dead rows kept beyond what followers need, so that caches can replay recent history."""
 
@@ -108,13 +109,15 @@ class Ledger:
         prepared: Sequence[Prepared],
         *,
         removed: Iterable[str] = (),
+        unless_since: int | None = None,
         numbers: Collection[int] = (),
         kind: str,
     ) -> Commit:
         """Write whole documents and forget others, in one transaction.
 
         Forgotten are the documents with ids *removed*, and the chunks whose metadata is one of *numbers*, with
-        documents left without any. *kind* ("sync", "add", "remove") is noted in the journal. A commit that
+        documents left without any. Documents written after generation *unless_since* are spared: whoever wrote
+        them knew better. *kind* ("sync", "add", "remove") is noted in the journal. A commit that
         changes nothing a search could see leaves the generation as it is.
 
         Raises:
@@ -122,18 +125,20 @@ class Ledger:
         """
         with self.exclusive():
             with self._database.write() as connection:
-                commit = write_batch(connection, prepared, removed=removed, numbers=numbers, kind=kind)
+                commit = write_batch(
+                    connection, prepared, removed=removed, unless_since=unless_since, numbers=numbers, kind=kind
+                )
             self._database.checkpoint()
         return commit
 
     def touch(self, states: Sequence[DocumentState]) -> None:
-        """Note new sizes and modification times of files whose content proved unchanged."""
+        """Note new sizes and times of files whose content proved unchanged and was not replaced meanwhile."""
         query = (
             update(documents)
-            .where(documents.c.id == bindparam("b_id"))
+            .where(documents.c.id == bindparam("b_id"), documents.c.digest == bindparam("b_digest"))
             .values(size=bindparam("b_size"), mtime_ns=bindparam("b_mtime"))
         )
-        rows = [{"b_id": s.id, "b_size": s.size, "b_mtime": s.mtime_ns} for s in states]
+        rows = [{"b_id": s.id, "b_digest": s.digest, "b_size": s.size, "b_mtime": s.mtime_ns} for s in states]
         if rows:
             with self.exclusive(), self._database.write() as connection:
                 connection.execute(query, rows)
@@ -153,10 +158,17 @@ class Ledger:
         if self._read_only or not applied:
             return
         rows = [{"name": name, "applied": g, "seen": time.time()} for name, g in applied.items()]
-        dead = select(chunks.c.died).where(chunks.c.died <= min(applied.values()))
         with self.exclusive(), self._database.write() as connection:
-            connection.execute(delete(followers))
-            connection.execute(insert(followers), rows)
+            # A follower nobody has kept for a week does not hold the journal up.
+            connection.execute(delete(followers).where(followers.c.seen < time.time() - _KEPT_SECONDS))
+            replacing = insert(followers)
+            replacing = replacing.on_conflict_do_update(
+                index_elements=["name"],
+                set_={"applied": replacing.excluded.applied, "seen": replacing.excluded.seen},
+            )
+            connection.execute(replacing, rows)
+            slowest = connection.execute(select(func.min(followers.c.applied))).scalar_one()
+            dead = select(chunks.c.died).where(chunks.c.died <= slowest)
             oldest = dead.order_by(chunks.c.died.desc()).limit(1).offset(_JOURNAL_SLACK)
             floor = connection.execute(oldest).scalar()
             if floor is not None:
@@ -198,11 +210,16 @@ class Ledger:
 
     def _states(self, condition: Any, *, by: str = "source") -> dict[str, DocumentState]:
         d = documents.c
-        query = select(d.id, d.source, d.digest, d.pipeline, d.size, d.mtime_ns).where(condition)
+        query = select(d.id, d.source, d.generation, d.digest, d.pipeline, d.size, d.mtime_ns).where(condition)
         with self._database.read() as connection:
             return {
                 getattr(r, by): DocumentState(
-                    id=r.id, digest=r.digest, pipeline=r.pipeline, size=r.size, mtime_ns=r.mtime_ns
+                    id=r.id,
+                    generation=r.generation,
+                    digest=r.digest,
+                    pipeline=r.pipeline,
+                    size=r.size,
+                    mtime_ns=r.mtime_ns,
                 )
                 for r in connection.execute(query)
             }

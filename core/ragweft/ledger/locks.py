@@ -10,6 +10,9 @@ from filelock import FileLock, Timeout
 __all__ = ["FolderLock", "Timeout"]
 
 
+_inherited: list[FileLock] = []
+
+
 class FolderLock:
     """A file lock, reentrant per thread; held by the operating system, so a killed process lets go of it.
 
@@ -37,6 +40,8 @@ class FolderLock:
 
     def _own(self) -> FileLock:
         if self._pid != os.getpid():
+            # Kept, not collected: some releases of filelock unlock in `__del__`, which would free the parent's.
+            _inherited.append(self._lock)
             self._lock = FileLock(self._path, thread_local=self._per_thread)
             self._pid = os.getpid()
         return self._lock

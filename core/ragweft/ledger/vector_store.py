@@ -95,7 +95,7 @@ class VectorStore:
             return int(connection.execute(query).scalar_one())
 
     def checkpoint(self) -> None:
-        """Keep the log short; call it under the commit lock."""
+        """Keep the log short."""
         self._database.checkpoint()
 
     def close(self) -> None:

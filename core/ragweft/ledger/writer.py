@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,8 @@ class DocumentState:
     """What the ledger knows of a document before it is read again."""
 
     id: str
+    generation: int
+    """When it was last written."""
     digest: bytes
     pipeline: str
     size: int | None
@@ -75,23 +78,30 @@ class Commit:
     rows_born: int
     rows_died: int
 
+    @property
+    def documents(self) -> int:
+        """Documents written or forgotten."""
+        return self.added + self.updated + self.removed
+
 
 def write_batch(
     connection: Connection,
     prepared: Sequence[Prepared],
     *,
     removed: Iterable[str] = (),
+    unless_since: int | None = None,
     numbers: Collection[int] = (),
     kind: str,
 ) -> Commit:
     """Replace the documents of *prepared*, forget those with ids *removed*, and count one generation on.
 
-    Chunks whose metadata is one of *numbers* are forgotten too, with documents left without any.
+    Chunks whose metadata is one of *numbers* are forgotten too, with documents left without any; a document
+    given whole goes with its first such chunk.
 
     Raises:
         LoadError: chunks were given for a document that was given whole.
     """
-    return _Batch(connection, prepared, kind).write(removed, numbers)
+    return _Batch(connection, prepared, kind).write(removed, unless_since, numbers)
 
 
 class _Batch:
@@ -109,14 +119,15 @@ class _Batch:
             metadatas, "json", {_json(m) for m in (*(c.metadata for c in every), *(d.metadata for d in owners))}
         )
 
-    def write(self, removed: Iterable[str], numbers: Collection[int]) -> Commit:
+    def write(self, removed: Iterable[str], unless_since: int | None, numbers: Collection[int]) -> Commit:
         execute = self._connection.execute
         current = int(execute(select(facts.c.value).where(facts.c.name == "generation")).scalar_one())
         generation = current + 1
         ids = [item.document.id for item in self._prepared]
         known = self._keys(ids)
-        self._refuse_mixtures()
-        forgotten = self._keys(sorted(set(removed).difference(ids))) | self._kill_by(numbers, generation)
+        self._refuse_mixtures(ids)
+        forgotten = self._keys(sorted(set(removed).difference(ids)), unless_since)
+        forgotten |= self._kill_by(numbers, generation)
         self._put_documents(known, generation)
         self._put_chunks(known, generation)
         for key in forgotten.values():
@@ -150,20 +161,32 @@ class _Batch:
             keys |= set(self._connection.execute(bare).scalars())
             self._kill(chunks.c.metadata.in_(some), generation)
             for at in range(0, len(keys), _IN):
+                # A document given whole is one thing: it goes whole, or its text would have holes.
+                whole = select(documents.c.key).where(
+                    documents.c.key.in_(sorted(keys)[at : at + _IN]), documents.c.text.is_not(None)
+                )
+                self._kill(chunks.c.document.in_(whole), generation)
+            for at in range(0, len(keys), _IN):
                 found = select(documents.c.id, documents.c.key).where(
                     documents.c.key.in_(sorted(keys)[at : at + _IN]), ~living.exists()
                 )
                 emptied.update((r.id, r.key) for r in self._connection.execute(found))
         return emptied
 
-    def _keys(self, ids: Sequence[str]) -> dict[str, int]:
+    def _keys(self, ids: Sequence[str], written_by: int | None = None) -> dict[str, int]:
         found: dict[str, int] = {}
+        latest = ALIVE if written_by is None else written_by
         for start in range(0, len(ids), _IN):
-            query = select(documents.c.id, documents.c.key).where(documents.c.id.in_(ids[start : start + _IN]))
+            query = select(documents.c.id, documents.c.key).where(
+                documents.c.id.in_(ids[start : start + _IN]), documents.c.generation <= latest
+            )
             found.update((r.id, r.key) for r in self._connection.execute(query))
         return found
 
-    def _refuse_mixtures(self) -> None:
+    def _refuse_mixtures(self, ids: Sequence[str]) -> None:
+        for name, times in Counter(ids).items():
+            if times > 1:
+                raise LoadError(f"document {name!r} comes {times} times in one batch; ids must be unique")
         joining = [item.document.id for item in self._prepared if item.joins]
         for start in range(0, len(joining), _IN):
             query = select(documents.c.id).where(

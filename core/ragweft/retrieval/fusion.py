@@ -81,6 +81,10 @@ def fuse(
     leaves the scale of the others alone.
     """
     speaking = {leg: ranking for leg, ranking in rankings.items() if len(ranking.rows) and weights[leg] > 0}
+    if not speaking:
+        # Whoever has a weight is silent: better the others' answer than none.
+        speaking = {leg: ranking for leg, ranking in rankings.items() if len(ranking.rows)}
+        weights = dict.fromkeys(speaking, 1.0)
     total = sum(weights[leg] for leg in speaking)
     every = (
         np.unique(np.concatenate([r.rows for r in speaking.values()])) if speaking else np.empty(0, np.int64)

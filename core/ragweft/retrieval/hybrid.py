@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ragweft.types import Metadata
 
 __all__ = ["Hybrid"]
+
+T = TypeVar("T")
 
 _MANY = 2_000
 """Rows a leg may lack before its index is brought level in the background: scoring them takes about 0.1 s."""
@@ -153,7 +155,7 @@ class Hybrid:
         scope: Scope,
         answers: Sequence[Answer],
         stages: Sequence[Stage],
-        degraded: Sequence[str],
+        degraded: list[str],
     ) -> Results:
         n = max(self._pool, query.k)
         while True:
@@ -163,7 +165,21 @@ class Hybrid:
                 if not any(short):
                     return self._finish(query, scope, answers, admitted, snapshot, stages, degraded)
             # Asked outside the snapshot: the next one must be at least as new as what the legs have applied.
-            answers = [_deeper(a, scope) if more else a for a, more in zip(answers, short, strict=True)]
+            tried = [
+                self._tried(partial(_deeper, answer, scope), answer.leg, degraded) if more else answer
+                for answer, more in zip(answers, short, strict=True)
+            ]
+            answers = [answer for answer in tried if answer is not None]
+
+    def _tried(self, call: Callable[[], T], leg: Leg, degraded: list[str]) -> T | None:
+        """The call's result; None if the leg failed and another one is left to answer."""
+        try:
+            return call()
+        except RagweftError as error:
+            degraded.append(f"{leg.name} search failed: {error}")
+            if len(degraded) >= len(self._legs):
+                raise
+            return None
 
     def _finish(
         self,
@@ -173,14 +189,17 @@ class Hybrid:
         admitted: set[int],
         snapshot: Snapshot,
         stages: Sequence[Stage],
-        degraded: Sequence[str],
+        degraded: list[str],
     ) -> Results:
         n = max(self._pool, query.k)
         lines = list(stages)
         rankings: dict[str, Ranking] = {}
         for answer in answers:
             started = time.perf_counter()
-            ranking, unseen = _complete(answer, admitted, snapshot, scope, n)
+            done = self._tried(partial(_complete, answer, admitted, snapshot, scope, n), answer.leg, degraded)
+            if done is None:
+                continue
+            ranking, unseen = done
             rankings[answer.leg.name] = ranking
             spent = answer.ms + _since(started)
             note = answer.question.note

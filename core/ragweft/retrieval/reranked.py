@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -85,6 +86,8 @@ class Reranked:
         if not isinstance(scores, Failed) and len(scores) != len(base.hits):
             text = f"{name} gave {len(scores)} scores for {len(base.hits)} passages"
             scores = Failed(ProviderError(text, retryable=True))
+        elif not isinstance(scores, Failed) and not all(map(math.isfinite, scores)):
+            scores = Failed(ProviderError(f"{name} gave a score that is no number", retryable=True))
         ms = (time.perf_counter() - started) * 1000
         stage = Stage(name="rerank", ms=ms, candidates=len(base.hits), note=name)
         trace = replace(base.trace, stages=(*base.trace.stages, stage))
