@@ -19,6 +19,7 @@ from ragweft.ingestion.intake import Intake
 from ragweft.ledger.filters import compile_filter
 from ragweft.loading import FileLoader
 from ragweft.opening import as_uris, find_folder, settle_recipe
+from ragweft.recipe import Recipe
 from ragweft.retrieval.hybrid import bare_hit
 from ragweft.retrieval.reranked import Reranked
 from ragweft.types import Chunk, Document, Results
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
-    from ragweft.recipe import Recipe
     from ragweft.types import Hit, Metadata, SyncReport
 
 __all__ = ["Index"]
@@ -88,6 +88,8 @@ class Index:
             IndexDamaged: the ledger cannot be read.
             IndexLocked: the folder is missing and may not be created, or cannot be written or shared.
         """
+        if isinstance(recipe, str):
+            recipe = Recipe.preset(recipe)  # a wrong name makes no folder
         folder, read_only = find_folder(path, create=create, read_only=read_only)
         chosen = settle_recipe(folder, recipe, read_only=read_only)
         if embedder is None:
@@ -204,8 +206,9 @@ class Index:
     ) -> Results:
         """The *k* best hits (default: the recipe's), all satisfying *where* and from within *sources*.
 
-        *sources* are files or folders, as paths or URIs. *min_score* drops hits whose final score is lower. A
-        blank query has no hits.
+        *sources* are files or folders, as paths or URIs. *min_score* drops hits whose final score is lower;
+        scores are relative to the query (with min-max fusion its best hit has about 1, however good it is), so
+        to judge how good a hit is look at its legs' raw scores in `origins`. A blank query has no hits.
 
         Raises:
             InvalidFilter: *where* is malformed.

@@ -41,23 +41,22 @@ def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool |
     return folder, read_only
 
 
-def settle_recipe(folder: Path, given: Recipe | str | None, *, read_only: bool) -> Recipe:
+def settle_recipe(folder: Path, given: Recipe | None, *, read_only: bool) -> Recipe:
     """The recipe of an existing index, or *given* (or the default) written down for a new one.
 
     Raises:
         RecipeError: ragweft.toml or *given* is wrong, or they disagree on what is stored.
     """
     file = folder / "ragweft.toml"
-    wanted = Recipe.preset(given) if isinstance(given, str) else given
     if file.exists():
         stored = load_recipe(file)
-        if wanted is not None and wanted.indexing != stored.indexing:
+        if given is not None and given.indexing != stored.indexing:
             raise RecipeError(
                 f"{file}: this index was made with another embedding, chunking or context than the recipe "
                 "given; open it without a recipe, or make a new index"
             )
-        return wanted or stored
-    chosen = wanted or Recipe()
+        return given or stored
+    chosen = given or Recipe()
     if not read_only:
         # Two processes may make one index at once: whoever renames last, both read a whole file.
         fresh = file.with_name(f"ragweft.toml.{os.getpid()}")

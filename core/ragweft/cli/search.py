@@ -48,7 +48,12 @@ def search(
     where: WhereOption = None,
     min_score: Annotated[
         float | None,
-        typer.Option("--min-score", metavar="X", help="Drop hits that score lower.", show_default=False),
+        typer.Option(
+            "--min-score",
+            metavar="X",
+            help="Drop hits that score lower; the best of a query scores about 1.",
+            show_default=False,
+        ),
     ] = None,
     as_json: JsonOption = False,
     explain: Annotated[
@@ -122,6 +127,8 @@ def _show(
         say(f"warning: {sentence}")
     if not results:
         say(_nothing_found(index, narrowed=narrowed))
+    elif not any("lexical" in hit.origins for hit in results):
+        say("no passage holds a word of the question; these are the nearest by meaning")
     if on_terminal():
         _print_pretty(results, finder, explain=explain)
     else:

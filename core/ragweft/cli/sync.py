@@ -23,7 +23,10 @@ def sync(
     preset: Annotated[
         str | None,
         typer.Option(
-            "--preset", metavar="NAME", help="The recipe of a new index, by name.", show_default=False
+            "--preset",
+            metavar="NAME",
+            help="The recipe of a new index: default, or contextual-retrieval.",
+            show_default=False,
         ),
     ] = None,
     as_json: JsonOption = False,
