@@ -73,8 +73,9 @@ def take_status(parts: Parts, expression: str) -> Status:
 
 def report_followers(parts: Parts) -> None:
     """Tell the ledger how far each follower has come, as far as this process knows."""
-    states = [slot.state(opening=False) for slot in parts.followers.every]
-    parts.ledger.report({state.name: state.applied for state in states})
+    known = parts.ledger.follower_generations()
+    applied = {slot.name: slot.applied(known.get(slot.name, 0)) for slot in parts.followers.every}
+    parts.ledger.report(applied)
 
 
 def verify(parts: Parts, *, repair: bool, progress: Progress) -> Verification:

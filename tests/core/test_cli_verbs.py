@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import sys
 import time
@@ -204,7 +205,10 @@ def test_the_bar_shows_how_far_long_work_is_and_clears_itself(monkeypatch: pytes
         with Bar() as bar:
             bar("indexing", 30, 120)
             time.sleep(1.0)
-        seen = os.read(reader, 100_000).decode()
+        terminal.flush()
+        seen = ""
+        while select.select([reader], [], [], 0.3)[0]:
+            seen += os.read(reader, 100_000).decode()
     os.close(reader)
     assert "indexing" in seen
     assert "30/120" in seen

@@ -203,6 +203,11 @@ class Slot(Generic[F]):
             note=f"{abs(off)} rows too {'many' if off > 0 else 'few'}" if off else "",
         )
 
+    def applied(self, reported: int) -> int:
+        """The generation it has applied; *reported* if this process has not opened it."""
+        follower = self._follower
+        return reported if follower is None else follower.applied_generation
+
     def reported_level(self) -> bool:
         """Whether another process has brought the follower level and said so; nothing is opened to see."""
         if self._follower is not None:
