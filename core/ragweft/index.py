@@ -281,6 +281,7 @@ class Index:
     def explain(self, query: str, chunk_id: str, *, where: Metadata | None = None) -> Hit | None:
         """Where a given chunk ranks for *query*, however far down: its hit with every leg's opinion.
 
+        Ranks and raw scores are those of `search`; normalised scores and shares are over the whole index.
         None if no leg found it at all or it does not satisfy *where*.
         """
         self._check_open()

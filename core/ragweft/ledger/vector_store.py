@@ -45,7 +45,11 @@ class VectorStore:
         """
         self._database = Database(path, VECTORS, read_only=read_only)
         self._dims = space.dims
-        self._space = self._space_id(space, read_only)
+        try:
+            self._space = self._space_id(space, read_only)
+        except BaseException:
+            self._database.close()
+            raise
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
         """Those of *digests* whose vector is stored."""

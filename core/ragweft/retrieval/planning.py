@@ -73,8 +73,10 @@ class Planner:
             raise
 
     def mend(self) -> None:
-        """Bring the matrix level in the background."""
+        """Bring the matrix level in the background, and Chroma if this process may."""
         self._flat.heal(damaged=False)
+        if self._chroma is not None:
+            self._chroma.heal(damaged=False)
 
     def _by_graph(self, slot: Slot[VectorIndex], vector: Vector, n: int) -> tuple[Ranking | None, str]:
         try:
@@ -82,6 +84,7 @@ class Planner:
             with self._ledger.snapshot() as snapshot:
                 lag = len(snapshot.born_after(chroma.applied_generation))
             if lag > _LAG_ROWS:
+                slot.heal(damaged=False)
                 return None, f"Chroma lacks {lag:,} rows"
             return chroma.search(vector, n=n), "Chroma"
         except IndexLocked:
