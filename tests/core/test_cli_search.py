@@ -149,7 +149,7 @@ def test_where_narrows(synced: Cli) -> None:
 @pytest.mark.parametrize(
     ("where", "told"),
     [
-        ('{"a": 1,}', "(column 9, at '}')"),
+        ('{"a": 1 "b": 2}', "(column 9, at '"),
         ('{"a": ', "at its end"),
         ('{"a": 1,\n b: 2}', "line 2 column 2, at 'b: 2}'"),
         ("[1]", "expected a JSON object"),
