@@ -147,8 +147,7 @@ class Pipeline:
 def batched(items: Iterable[Loaded]) -> Iterator[list[Loaded]]:
     """Group documents into commits: whole documents, about two seconds of work and at most 64 MB of text each.
 
-    How much text two seconds are is learned from the batches before: the static embedder takes a megabyte,
-    a provider a tenth of it.
+    How much text two seconds are is learned from the batches before; it depends on the embedder.
     """
     limit = _FIRST_BATCH
     batch: list[Loaded] = []

@@ -5,8 +5,8 @@ scores are normalised. A row a leg did not return gets that leg's worst value: 0
 
     convex   (s - min) / (max - min) over the leg's pool                       [Bruch et al. 2023, TOIS]
     rrf      1 / (k + rank), k = 60                                            [Cormack et al. 2009, SIGIR]
-    dbsf     (s - (m - 3d)) / 6d clipped to [0, 1]; m, d: mean and deviation   [Mazanti, Distribution-Based
-             Score Fusion, 2023]
+    dbsf     (s - (m - 3d)) / 6d clipped to [0, 1]; m, d: mean and deviation   [Mazzeschi, Distribution-Based
+             Score Fusion (DBSF), 2023]
     zscore   (s - m) / d
 """
 

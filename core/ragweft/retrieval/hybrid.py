@@ -37,7 +37,7 @@ __all__ = ["Hybrid"]
 T = TypeVar("T")
 
 _MANY = 2_000
-"""Rows a leg may lack before its index is brought level in the background: scoring them takes about 0.1 s."""
+"""Rows a leg may lack before its index is brought level in the background; a choice, not measured."""
 _DEEPER = 4
 """Factor by which a leg's list grows when too few of its candidates were admitted."""
 
