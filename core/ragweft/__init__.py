@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ragweft.errors import RagweftError
     from ragweft.index import Index
     from ragweft.recipe import Recipe
+    from ragweft.retrieval.expanded import HyDE, MultiQuery
     from ragweft.types import (
         Chunk,
         Citation,
@@ -30,7 +31,9 @@ __all__ = [
     "Citation",
     "Document",
     "Hit",
+    "HyDE",
     "Index",
+    "MultiQuery",
     "Origin",
     "RagweftError",
     "Recipe",
@@ -42,7 +45,13 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-_HOME = {"Index": "ragweft.index", "Recipe": "ragweft.recipe", "RagweftError": "ragweft.errors"}
+_HOME = {
+    "HyDE": "ragweft.retrieval.expanded",
+    "Index": "ragweft.index",
+    "MultiQuery": "ragweft.retrieval.expanded",
+    "RagweftError": "ragweft.errors",
+    "Recipe": "ragweft.recipe",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ragweft.chunking import FixedChunker, RecursiveChunker, StructureChunker
 from ragweft.context import NoContext, OutlineContextualizer
+from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import IndexDamaged, RagweftError, RecipeError, SpaceMismatch
 from ragweft.ingestion.pipeline import Pipeline
 from ragweft.ledger.followers import Feed, Slot
@@ -21,9 +22,11 @@ from ragweft.ledger.ledger import Ledger
 from ragweft.ledger.scope import Scopes
 from ragweft.ledger.vector_store import VectorStore
 from ragweft.protocols import TokenEmbedder, Tokenizer
+from ragweft.retrieval.balance import Balance
 from ragweft.retrieval.hybrid import Hybrid
 from ragweft.retrieval.legs import DenseLeg, LexicalLeg
 from ragweft.retrieval.planning import Planner
+from ragweft.retrieval.second_look import SecondLook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +64,10 @@ class Parts:
     store: VectorStore
     pipeline: Pipeline
     followers: Followers
+    planner: Planner
+    vocabulary: StaticEmbedder
+    """The static table: tokens and their vectors, whatever embeds."""
+    balance: Balance
 
     def close(self) -> None:
         """Let go of every file and lock. Idempotent."""
@@ -97,6 +104,16 @@ def build_parts(
     except BaseException:
         ledger.close()
         raise
+    vocabulary = embedder if isinstance(embedder, StaticEmbedder) else StaticEmbedder()
+    followers = build_followers(folder, recipe, ledger, store, embedder.space, read_only=read_only)
+    planner = Planner(
+        followers.flat,
+        followers.chroma,
+        ledger,
+        engine=recipe.dense.engine,
+        remote=recipe.chroma.mode != "embedded",
+        dims=embedder.space.dims,
+    )
     return Parts(
         folder=folder,
         recipe=recipe,
@@ -104,8 +121,13 @@ def build_parts(
         embedder=embedder,
         ledger=ledger,
         store=store,
-        pipeline=build_pipeline(recipe, embedder, store, chunker=chunker, contextualizer=contextualizer),
-        followers=build_followers(folder, recipe, ledger, store, embedder.space, read_only=read_only),
+        pipeline=build_pipeline(
+            recipe, embedder, store, vocabulary, chunker=chunker, contextualizer=contextualizer
+        ),
+        followers=followers,
+        planner=planner,
+        vocabulary=vocabulary,
+        balance=Balance(recipe.retrieval, static=vocabulary is embedder),
     )
 
 
@@ -113,26 +135,27 @@ def build_pipeline(
     recipe: Recipe,
     embedder: Embedder,
     store: VectorStore,
+    vocabulary: StaticEmbedder,
     *,
     chunker: Chunker | None = None,
     contextualizer: Contextualizer | None = None,
 ) -> Pipeline:
-    """The way in, as *recipe* describes it; given parts take the place of the recipe's."""
-    tokenizer = _tokenizer(embedder)
+    """The way in, as *recipe* describes it; given parts take the place of the recipe's.
+
+    *vocabulary* also measures texts for an embedder without a tokenizer: a fair estimate of any other's.
+    """
+    tokenizer = embedder if isinstance(embedder, Tokenizer) else vocabulary
     if contextualizer is None:
         contextualizer = _contextualizer(recipe, tokenizer)
     if chunker is None:
         chunker = _chunker(recipe, tokenizer)
-    return Pipeline(chunker=chunker, contextualizer=contextualizer, embedder=embedder, store=store)
-
-
-def _tokenizer(embedder: Embedder) -> Tokenizer:
-    """The embedder's own tokenizer, or the static one's as a fair estimate of any other's."""
-    if isinstance(embedder, Tokenizer):
-        return embedder
-    from ragweft.embedding.static import StaticEmbedder
-
-    return StaticEmbedder()
+    return Pipeline(
+        chunker=chunker,
+        contextualizer=contextualizer,
+        embedder=embedder,
+        vocabulary=vocabulary,
+        store=store,
+    )
 
 
 def _chunker(recipe: Recipe, tokenizer: Tokenizer) -> Chunker:
@@ -165,21 +188,33 @@ def build_followers(
         from ragweft.lexical import Analyzer, TantivyIndex
 
         analyzer = Analyzer(language=recipe.lexical.language)
-        return TantivyIndex(path, ledger=ledger.uuid, analyzer=analyzer, read_only=read_only)
+        return TantivyIndex(
+            path,
+            ledger=ledger.uuid,
+            analyzer=analyzer,
+            context_weight=recipe.lexical.context_weight,
+            read_only=read_only,
+        )
 
     def feed_vectors(index: VectorIndex, born: Rows, died: Rows, generation: int) -> None:
         with ledger.snapshot() as snapshot:
-            rows, digests, _ = snapshot.inputs(born.tolist())
+            inputs = snapshot.inputs(born.tolist())
         try:
-            vectors: Vectors = store.get(digests)
+            vectors: Vectors = store.get(inputs.digests)
         except IndexDamaged as error:
             raise RagweftError(str(error)) from error  # the follower is sound, its source is not
-        index.apply(rows=rows, vectors=vectors, removed=died, generation=generation)
+        index.apply(rows=inputs.rows, vectors=vectors, removed=died, generation=generation)
 
     def feed_texts(index: LexicalIndex, born: Rows, died: Rows, generation: int) -> None:
         with ledger.snapshot() as snapshot:
-            rows, _, texts = snapshot.inputs(born.tolist())
-        index.apply(rows=rows, texts=texts, removed=died, generation=generation)
+            inputs = snapshot.inputs(born.tolist())
+        index.apply(
+            rows=inputs.rows,
+            texts=inputs.texts,
+            contexts=inputs.contexts,
+            removed=died,
+            generation=generation,
+        )
 
     chroma = None
     if recipe.dense.engine != "flat" and not read_only:
@@ -194,23 +229,18 @@ def build_followers(
 def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
     """The way out, as the recipe describes it."""
     recipe = parts.recipe
-    planner = Planner(
-        parts.followers.flat,
-        parts.followers.chroma,
-        parts.ledger,
-        engine=recipe.dense.engine,
-        remote=recipe.chroma.mode != "embedded",
-        dims=parts.embedder.space.dims,
-    )
     # An embedder that works from its own token numbers sits in this process and answers in microseconds.
     waits = recipe.chroma.mode != "embedded" or not isinstance(parts.embedder, TokenEmbedder)
-    weight = recipe.retrieval.dense_weight
     return Hybrid(
-        (DenseLeg(parts.embedder, planner, parts.store, waits=waits), LexicalLeg(parts.followers.lexical)),
+        (
+            DenseLeg(parts.embedder, parts.planner, parts.store, waits=waits),
+            LexicalLeg(parts.followers.lexical),
+        ),
         parts.ledger,
         scopes=Scopes(),
         threads=threads,
-        weights={"dense": weight, "lexical": 1.0 - weight},
+        balance=parts.balance,
+        second_look=SecondLook(parts.vocabulary, pool=recipe.retrieval.late_pool),
         method=recipe.retrieval.fusion,
         rrf_k=recipe.retrieval.rrf_k,
         pool=recipe.retrieval.pool,

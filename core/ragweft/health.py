@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.ledger.followers import FollowerState
     from ragweft.protocols import Progress
-    from ragweft.types import Usage
+    from ragweft.types import Tuning, Usage
 
 __all__ = ["Status", "Verification", "report_followers", "take_status", "verify"]
 
@@ -35,6 +35,8 @@ class Status:
     followers: tuple[FollowerState, ...]
     bytes: int
     """On disk, all files together."""
+    tuning: Tuning
+    """How much meaning, words, closeness and documents count in a search, and why."""
     spent: Usage
 
 
@@ -55,6 +57,7 @@ def take_status(parts: Parts, expression: str) -> Status:
     with parts.ledger.snapshot() as snapshot:
         documents, chunks = snapshot.count_documents(), snapshot.count_live()
         generation = snapshot.generation
+        tuning = parts.balance.of(snapshot.profile())
     chroma = parts.followers.chroma
     return Status(
         path=str(parts.folder),
@@ -67,6 +70,7 @@ def take_status(parts: Parts, expression: str) -> Status:
         pipeline=expression,
         followers=tuple(slot.state(opening=slot is not chroma) for slot in parts.followers.every),
         bytes=_folder_bytes(parts.folder),
+        tuning=tuning,
         spent=parts.ledger.spent(),
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from ragweft.assembly import build_hybrid, build_parts, resolve_reranker
 from ragweft.embedding import resolve_embedder
-from ragweft.errors import IndexLocked, LoadError, RagweftError
+from ragweft.errors import IndexLocked, LoadError, ProviderError, RagweftError
 from ragweft.health import Status, Verification, report_followers, take_status, verify
 from ragweft.ingestion.intake import Intake
 from ragweft.ledger.filters import compile_filter
@@ -22,6 +22,7 @@ from ragweft.opening import as_uris, find_folder, settle_recipe
 from ragweft.recipe import Recipe
 from ragweft.retrieval.hybrid import bare_hit
 from ragweft.retrieval.reranked import Reranked
+from ragweft.tuning.profiling import refresh_profile
 from ragweft.types import Chunk, Document, Results
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Index:
         """
         self._check_open(writing=True)
         roots = [Path(path).expanduser().absolute() for path in paths]
-        return self._intake.sync(roots, progress=progress, level=level)
+        return self._settled(self._intake.sync(roots, progress=progress, level=level), progress)
 
     def add(
         self, items: Iterable[Document | Chunk] | Document | Chunk, *, progress: Progress = _silent
@@ -171,7 +172,7 @@ class Index:
         self._check_open(writing=True)
         if isinstance(items, (Document, Chunk)):
             items = [items]
-        return self._intake.add(items, progress=progress)
+        return self._settled(self._intake.add(items, progress=progress), progress)
 
     def remove(
         self,
@@ -193,7 +194,8 @@ class Index:
         if ids is None and source is None and where is None:
             raise LoadError("remove: name ids, a source or a where filter")
         uris = as_uris(source) or ()
-        return self._intake.remove(ids=ids or (), sources=uris, where=where, progress=_silent)
+        report = self._intake.remove(ids=ids or (), sources=uris, where=where, progress=_silent)
+        return self._settled(report, _silent)
 
     def search(
         self,
@@ -335,6 +337,17 @@ class Index:
         # Repeated from the start if it was interrupted; every part may be closed twice.
         self._threads.shutdown(wait=self._pid == os.getpid())
         self._parts.close()
+
+    def _settled(self, report: SyncReport, progress: Progress) -> SyncReport:
+        """*report*, once the index has looked over what the corpus has become."""
+        if not report.changed:
+            return report
+        try:
+            refresh_profile(self._parts, progress=progress)
+        except ProviderError as error:
+            # The documents are in, and the weights of before go on to serve.
+            return replace(report, warnings=(*report.warnings, f"the index kept its weights: {error}"))
+        return report
 
     def _start(self) -> None:
         self._pid = os.getpid()

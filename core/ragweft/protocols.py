@@ -7,7 +7,7 @@ settings, and are safe to call from several threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -156,8 +156,19 @@ class LexicalIndex(Protocol):
         """Rows held."""
         ...
 
-    def apply(self, *, rows: Rows, texts: Sequence[str], removed: Rows, generation: int) -> None:
+    def apply(
+        self,
+        *,
+        rows: Rows,
+        texts: Sequence[str],
+        contexts: Sequence[str],
+        removed: Rows,
+        generation: int,
+    ) -> None:
         """Add *rows* with their indexed *texts*, drop *removed*, then record *generation*; idempotent.
+
+        *contexts* repeats the part of each text that says where it stands, "" for none: words there may count
+        for more.
 
         Raises:
             IndexDamaged: the index on disk cannot be written; the caller moves it aside and rebuilds.
@@ -168,8 +179,11 @@ class LexicalIndex(Protocol):
         """The *n* rows that match best; rows that share no word with *text* are never returned."""
         ...
 
-    def score(self, text: str, texts: Sequence[str]) -> Vector:
-        """Score texts that are not applied yet, on the scale of `search`; 0 where no word is shared."""
+    def score(self, text: str, texts: Sequence[str], contexts: Sequence[str]) -> Vector:
+        """Score texts that are not applied yet, on the scale of `search`; 0 where no word is shared.
+
+        *texts* and *contexts* as in `apply`.
+        """
         ...
 
     def close(self) -> None:
@@ -223,6 +237,18 @@ class Cache(Protocol):
 
     def store(self, query: str, results: Results, *, scope: str) -> None:
         """Remember *results* for *query* in *scope*."""
+        ...
+
+
+class Generate(Protocol):
+    """Prompt to text: any function or coroutine function, such as one call of a language model.
+
+    An object may be both: called as it is where code may block, and by a coroutine `agenerate(prompt)` of the
+    same meaning where it may not. Without one, `aretrieve` calls it in a worker thread.
+    """
+
+    def __call__(self, prompt: str, /) -> str | Awaitable[str]:
+        """What is said to *prompt*; any exception means that nothing could be said."""
         ...
 
 

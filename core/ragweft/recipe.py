@@ -31,8 +31,10 @@ def _setting(
     choices: tuple[str, ...] = (),
     low: float | None = None,
     high: float | None = None,
+    word: str = "",
 ) -> T:
-    bounds = {"doc": doc, "choices": choices, "low": low, "high": high}
+    """*word* is allowed in the place of a number."""
+    bounds = {"doc": doc, "choices": choices, "low": low, "high": high, "word": word}
     value: T = field(default=default, metadata=bounds)
     return value
 
@@ -80,6 +82,9 @@ class Lexical:
     """How words are compared."""
 
     language: str = _setting("english", 'stems and stop words of Latin-script text; "none" switches both off')
+    context_weight: float = _setting(
+        0.25, "what a word found in a passage's context counts besides; 0: nothing", low=0.0, high=10.0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +126,23 @@ class Retrieval:
         "convex: weighted sum of min-max scores; rrf; dbsf; zscore",
         choices=("convex", "rrf", "dbsf", "zscore"),
     )
-    dense_weight: float = _setting(0.3, "weight of meaning; words get the rest", low=0.0, high=1.0)
+    dense_weight: float | str = _setting(
+        "auto",
+        'weight of meaning, 0 to 1; words get the rest; "auto": the index finds its own',
+        low=0.0,
+        high=1.0,
+        word="auto",
+    )
+    late_weight: float = _setting(
+        0.5,
+        "share of the last look at how closely a passage meets every word; falls as dense_weight rises; 0: off",
+        low=0.0,
+        high=1.0,
+    )
+    late_pool: int = _setting(50, "candidates that look is taken at", low=1, high=10_000)
+    document_weight: float = _setting(
+        0.3, "what a document's best candidate lends to its others; 0: nothing", low=0.0, high=10.0
+    )
     rrf_k: int = _setting(60, "the constant of reciprocal rank fusion", low=0, high=10_000)
     pool: int = _setting(100, "candidates each leg offers to the fusion", low=1, high=10_000)
     k: int = _setting(5, "hits returned when nobody says", low=1, high=10_000)
@@ -207,25 +228,27 @@ def parse_recipe(text: str, *, where: str = "ragweft.toml") -> Recipe:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{where}: not valid TOML: {error}") from None
-    recipe = Recipe()
+    tables: dict[str, Any] = {}
     for section, values in data.items():
         place = f"{where} line {_line_of(text, section, None)}"
         if section not in (known := {f.name for f in fields(Recipe)}):
             raise RecipeError(f"{place}: unknown section [{section}]{_hint(section, known)}")
         if not isinstance(values, dict):
             raise RecipeError(f"{place}: {section} must be a section: write [{section}]")
-        table = getattr(recipe, section)
+        table = getattr(Recipe(), section)
         settings = {f.name: f for f in fields(table)}
         for key, value in values.items():
             place = f"{where} line {_line_of(text, section, key)}"
             if key not in settings:
                 raise RecipeError(f"{place}: unknown key {key!r} in [{section}]{_hint(key, settings)}")
             _check(value, settings[key], f"{place}: [{section}] {key}")
-        try:
-            recipe = replace(recipe, **{section: replace(table, **_floats(values, settings))})
-        except RecipeError as error:
-            raise RecipeError(f"{where} line {_line_of(text, section, None)}: {error}") from None
-    return recipe
+        tables[section] = replace(table, **_floats(values, settings))
+    try:
+        return Recipe(**tables)
+    except RecipeError as error:
+        # Every setting is allowed by itself; this one is about two of them, and names both.
+        section = "context" if "context" in data else "chunking"
+        raise RecipeError(f"{where} line {_line_of(text, section, None)}: {error}") from None
 
 
 def write_recipe(recipe: Recipe) -> str:
@@ -244,15 +267,23 @@ def write_recipe(recipe: Recipe) -> str:
 
 
 def _floats(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: float(v) if isinstance(settings[k].default, float) else v for k, v in values.items()}
+    return {
+        k: float(v)
+        if not isinstance(v, str) and (isinstance(settings[k].default, float) or settings[k].metadata["word"])
+        else v
+        for k, v in values.items()
+    }
 
 
 def _check(value: object, setting: Any, place: str) -> None:
-    kind = type(setting.default)
+    word = setting.metadata["word"]
+    if word and value == word:
+        return
+    kind = float if word else type(setting.default)
     fits = isinstance(value, (int, float) if kind is float else kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
         names = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
-        raise RecipeError(f"{place} = {value!r} must be {names[kind]}")
+        raise RecipeError(f"{place} = {value!r} must be {names[kind]}" + (f' or "{word}"' if word else ""))
     rules = setting.metadata
     if rules["choices"] and value not in rules["choices"]:
         raise RecipeError(f"{place} = {value!r} is not one of {_listed(rules['choices'])}")
@@ -295,7 +326,10 @@ PRESETS: Mapping[str, Recipe] = {
     # leg, rank fusion, and the reranker's best 5 handed to the model.
     "contextual-retrieval": Recipe(
         chunking=Chunking(strategy="recursive", size=500, overlap=0.1),
-        retrieval=Retrieval(fusion="rrf", dense_weight=0.5, rrf_k=60, pool=20, k=5),
+        lexical=Lexical(context_weight=0.0),
+        retrieval=Retrieval(
+            fusion="rrf", dense_weight=0.5, late_weight=0.0, document_weight=0.0, rrf_k=60, pool=20, k=5
+        ),
         rerank=Rerank(pool=20),
     ),
 }

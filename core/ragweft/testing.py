@@ -14,7 +14,7 @@ from ragweft.types import Space
 if TYPE_CHECKING:
     from ragweft.types import Hit, Vector, Vectors
 
-__all__ = ["FixedReranker", "HashEmbedder"]
+__all__ = ["FixedReranker", "HashEmbedder", "ScriptedGenerator"]
 
 
 class HashEmbedder:
@@ -65,3 +65,35 @@ class FixedReranker:
             next((score for words, score in self._scores.items() if words in hit.chunk.text), 0.0)
             for hit in hits
         ]
+
+
+class ScriptedGenerator:
+    """A `Generate` that replies by the first of *replies*' keys its prompt contains, otherwise with *default*.
+
+    A reply that is an exception is raised. `calls` holds the prompts it was called with, `acalls` those it was
+    awaited with.
+    """
+
+    def __init__(
+        self, replies: Mapping[str, str | Exception] | None = None, *, default: str | Exception = ""
+    ) -> None:
+        self._replies = dict(replies or {})
+        self._default = default
+        self.calls: list[str] = []
+        self.acalls: list[str] = []
+
+    def __call__(self, prompt: str, /) -> str:
+        """The scripted reply."""
+        self.calls.append(prompt)
+        return self._reply(prompt)
+
+    async def agenerate(self, prompt: str, /) -> str:
+        """The scripted reply, awaited."""
+        self.acalls.append(prompt)
+        return self._reply(prompt)
+
+    def _reply(self, prompt: str) -> str:
+        said = next((reply for words, reply in self._replies.items() if words in prompt), self._default)
+        if isinstance(said, Exception):
+            raise said
+        return said

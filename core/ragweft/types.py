@@ -183,6 +183,28 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How much each part of a search counts in one index, and how that was found out."""
+
+    dense_weight: float
+    """Weight of meaning in the fusion, from 0 to 1; words get the rest."""
+    late_weight: float
+    """Share of late interaction in the last look where meaning weighs nothing; it falls as meaning rises."""
+    document_weight: float
+    """What the best candidate of a document lends to the document's others."""
+    origin: str
+    """"default", "recipe", "texts" (found from the corpus itself) or "labels" (found by `tune`)."""
+    reason: str
+    """One sentence for people."""
+    queries: int = 0
+    """How many questions decided."""
+    generation: int = 0
+    """The ledger generation it was found at."""
+    chunks: int = 0
+    """How many chunks the index had then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What was paid for: tokens sent to providers, and US dollars."""
 

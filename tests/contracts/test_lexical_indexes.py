@@ -21,7 +21,7 @@ Opens = Callable[[Path], LexicalIndex]
 
 ANALYZER = Analyzer()
 OPENERS: dict[str, Opens] = {
-    "tantivy": lambda path: TantivyIndex(path, ledger="ledger-1", analyzer=ANALYZER),
+    "tantivy": lambda path: TantivyIndex(path, ledger="ledger-1", analyzer=ANALYZER, context_weight=0.25),
 }
 ANIMALS = ["a cat sat", "the dog ran after the cat", "birds sing", "a cat and another cat", "fish"]
 
@@ -34,12 +34,23 @@ def put(
     index: LexicalIndex,
     texts: Sequence[str],
     *,
+    contexts: Sequence[str] = (),
     first: int = 0,
     removed: Sequence[int] = (),
     generation: int = 1,
 ) -> None:
     rows = np.arange(first, first + len(texts), dtype=np.int64)
-    index.apply(rows=rows, texts=texts, removed=rows_of(*removed), generation=generation)
+    index.apply(
+        rows=rows,
+        texts=texts,
+        contexts=contexts or [""] * len(texts),
+        removed=rows_of(*removed),
+        generation=generation,
+    )
+
+
+def scored(index: LexicalIndex, text: str, texts: Sequence[str], contexts: Sequence[str] = ()) -> Vector:
+    return index.score(text, texts, contexts or [""] * len(texts))
 
 
 def found(index: LexicalIndex, text: str, *, n: int = 100, among: Sequence[int] | None = None) -> list[int]:
@@ -115,7 +126,7 @@ def test_no_shared_word_no_rows(animals: LexicalIndex, text: str) -> None:
     ranking = animals.search(text, n=10)
     assert ranking.rows.tolist() == []
     assert ranking.exhausted
-    assert animals.score(text, ANIMALS).tolist() == [0.0] * len(ANIMALS)
+    assert scored(animals, text, ANIMALS).tolist() == [0.0] * len(ANIMALS)
 
 
 @pytest.mark.parametrize(
@@ -131,14 +142,18 @@ def test_no_text_is_a_query_language(animals: LexicalIndex, text: str) -> None:
 
 
 def test_a_very_long_query_is_answered(index: LexicalIndex) -> None:
-    put(index, [*(f"filler{number}" for number in range(300)), "needle rare"])
-    text = " ".join(["needle", *(f"filler{number % 300} unknown{number}" for number in range(3000))])
+    texts = [f"lead{number % 50} filler{number}" for number in range(300)]
+    contexts = [f"lead{number % 50}" if number % 3 else "" for number in range(300)]
+    put(index, [*texts, "needle rare"], contexts=[*contexts, ""])
+    text = " ".join(
+        ["needle", *(f"filler{number % 300} lead{number} unknown{number}" for number in range(3000))]
+    )
     assert len(text) > 50_000
     ranking = index.search(text, n=1000)
     assert len(ranking.rows) > 0
     again = index.search(text, n=1000)
     assert again.rows.tolist() == ranking.rows.tolist()
-    scores = index.score(text, [f"filler{number}" for number in range(300)])
+    scores = scored(index, text, texts, contexts)
     held = dict(zip(ranking.rows.tolist(), ranking.scores.tolist(), strict=True))
     for row, score in enumerate(scores.tolist()):
         assert score == pytest.approx(held.get(row, 0.0), rel=1e-4)
@@ -146,9 +161,33 @@ def test_a_very_long_query_is_answered(index: LexicalIndex) -> None:
 
 def test_ties_rise_by_row_wherever_they_are_cut(index: LexicalIndex) -> None:
     for batch in (3, 0, 2, 1):
-        put(index, ["same words"] * 20, first=20 * batch, generation=5)
+        put(index, ["same three words"] * 20, contexts=["three words"] * 20, first=20 * batch, generation=5)
     for n in (1, 5, 19, 20, 21, 50, 79, 80, 81):
-        assert found(index, "same words", n=n) == list(range(min(n, 80)))
+        assert found(index, "same three words", n=n) == list(range(min(n, 80)))
+
+
+def test_a_word_in_the_context_weighs_more(index: LexicalIndex) -> None:
+    texts = ["keys and locks", "keys and locks", "keys keys and locks", "doors"]
+    put(index, texts, contexts=["keys", "locks", "", "doors"])
+    assert found(index, "keys") == [0, 2, 1]
+    assert found(index, "locks") == [1, 0, 2]
+    assert found(index, "keys locks doors", among=[0, 1, 3])[0] == 3
+
+
+def test_a_replaced_context_counts_no_more(index: LexicalIndex) -> None:
+    put(index, ["keys here", "keys there"], contexts=["", "keys"])
+    assert found(index, "keys") == [1, 0]
+    put(index, ["keys here", "keys there"], contexts=["keys", ""], generation=2)
+    assert found(index, "keys") == [0, 1]
+
+
+def test_as_many_contexts_as_texts(index: LexicalIndex) -> None:
+    put(index, ["cat"])
+    with pytest.raises(ValueError, match="shorter"):
+        index.score("cat", ["a cat", "cats"], ["cat"])
+    with pytest.raises(ValueError, match="shorter"):
+        put(index, ["a cat", "cats"], contexts=["cat"], first=1, generation=2)
+    assert index.applied_generation == 1
 
 
 def test_removed_rows_are_gone(animals: LexicalIndex) -> None:
@@ -180,9 +219,10 @@ def test_a_row_added_and_removed_at_once_is_not_there(index: LexicalIndex) -> No
 
 
 def test_a_row_given_twice_at_once_is_there_once(index: LexicalIndex) -> None:
-    index.apply(rows=rows_of(7, 7), texts=["old", "new"], removed=rows_of(), generation=1)
+    index.apply(rows=rows_of(7, 7), texts=["old", "new"], contexts=["", "new"], removed=rows_of(), generation=1)
     assert len(index) == 1
     assert found(index, "old new") == [7]
+    assert found(index, "old") == []
 
 
 def test_an_old_generation_is_harmless(animals: LexicalIndex) -> None:
@@ -228,30 +268,36 @@ def test_among_many_rows_is_exact(many: LexicalIndex, size: int) -> None:
 @pytest.fixture(scope="module", params=sorted(OPENERS))
 def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LexicalIndex]:
     opened = OPENERS[request.param](tmp_path_factory.mktemp("many"))
-    texts = [f"common word{row % 7} word{row % 13} {'filler ' * (row % 5)}" for row in range(2500)]
-    put(opened, texts[:1500])
-    put(opened, texts[1500:], first=1500, generation=2)
+    contexts = [f"word{row % 7}" if row % 4 else "" for row in range(2500)]
+    bodies = [f"common word{row % 13} {'filler ' * (row % 5)}" for row in range(2500)]
+    texts = [f"{context} {body}" for context, body in zip(contexts, bodies, strict=True)]
+    put(opened, texts[:1500], contexts=contexts[:1500])
+    put(opened, texts[1500:], contexts=contexts[1500:], first=1500, generation=2)
     yield opened
     opened.close()
 
 
 def test_scores_are_on_the_scale_of_search(animals: LexicalIndex) -> None:
     ranking = animals.search("cat dog", n=10)
-    scores = animals.score("cat dog", [ANIMALS[row] for row in ranking.rows.tolist()])
+    scores = scored(animals, "cat dog", [ANIMALS[row] for row in ranking.rows.tolist()])
     assert scores.dtype == np.float32
     assert scores == pytest.approx(ranking.scores, rel=1e-4)
 
 
 def test_a_word_new_to_the_index_scores_high(animals: LexicalIndex) -> None:
-    new, known, none = animals.score("zebra cat", ["a zebra ran", "a cat ran", "a horse ran"]).tolist()
+    new, known, none = scored(animals, "zebra cat", ["a zebra ran", "a cat ran", "a horse ran"]).tolist()
     assert new > known > none == 0.0
+    assert (
+        scored(animals, "zebra", ["a zebra ran"], ["zebra"])[0] > scored(animals, "zebra", ["a zebra ran"])[0]
+    )
 
 
 def test_texts_score_even_before_the_first_apply(index: LexicalIndex) -> None:
-    cat, dog, fish = index.score("cat dog", ["cat", "dog dog and cat", "fish"]).tolist()
+    cat, dog, fish = scored(index, "cat dog", ["cat", "dog dog and cat", "fish"]).tolist()
     assert dog > cat > fish == 0.0
-    assert index.score("cat", ["cat"])[0] > 0
-    assert index.score("cat", []).shape == (0,)
+    one, other = scored(index, "cat", ["cat", "cat"], ["", "cat"]).tolist()
+    assert other > one > 0
+    assert scored(index, "cat", []).shape == (0,)
 
 
 def test_what_was_applied_outlives_the_object(opens: Opens, tmp_path: Path) -> None:
@@ -282,7 +328,7 @@ def test_any_language_is_found(index: LexicalIndex) -> None:
     assert [found(index, query) for query in queries] == [[row] for row in range(len(texts))]
 
 
-def test_apply_reads_texts_once_and_keeps_none(index: LexicalIndex) -> None:
+def test_apply_reads_texts_and_contexts_once_and_keeps_none(index: LexicalIndex) -> None:
     class Counting(Sequence[str]):
         def __init__(self) -> None:
             self.read: list[int] = []
@@ -297,17 +343,20 @@ def test_apply_reads_texts_once_and_keeps_none(index: LexicalIndex) -> None:
             self.read.append(position)
             return f"text {position}"
 
-    texts = Counting()
-    index.apply(rows=np.arange(1200), texts=texts, removed=rows_of(), generation=1)
-    assert texts.read == list(range(1200))
+    texts, contexts = Counting(), Counting()
+    index.apply(rows=np.arange(1200), texts=texts, contexts=contexts, removed=rows_of(), generation=1)
+    assert texts.read == contexts.read == list(range(1200))
     assert len(index) == 1200
 
 
 WORDS = ["red", "green", "blue", "cat", "dog"]
-Step = tuple[dict[int, list[str]], list[int]]
+Parts = tuple[list[str], list[str]]
+"""The words of a context and of what follows it."""
+Step = tuple[dict[int, Parts], list[int]]
+SOME_WORDS = st.lists(st.sampled_from(WORDS), max_size=4)
 STEPS = st.lists(
     st.tuples(
-        st.dictionaries(st.integers(0, 12), st.lists(st.sampled_from(WORDS), max_size=4), max_size=5),
+        st.dictionaries(st.integers(0, 12), st.tuples(SOME_WORDS, SOME_WORDS), max_size=5),
         st.lists(st.integers(0, 12), max_size=3),
     ),
     min_size=1,
@@ -318,20 +367,32 @@ STEPS = st.lists(
 @pytest.mark.parametrize("name", sorted(OPENERS))
 def test_any_history_leaves_what_the_ledger_says(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     @settings(max_examples=15, deadline=None)
-    @given(STEPS)
-    def check(steps: list[Step]) -> None:
+    @given(STEPS, SOME_WORDS)
+    def check(steps: list[Step], several: list[str]) -> None:
         index = OPENERS[name](tmp_path_factory.mktemp("history"))
-        held: dict[int, list[str]] = {}
+        held: dict[int, Parts] = {}
         for generation, (added, removed) in enumerate(steps, start=1):
-            texts = [" ".join(words) for words in added.values()]
-            index.apply(rows=rows_of(*added), texts=texts, removed=rows_of(*removed), generation=generation)
-            held = {row: words for row, words in {**held, **added}.items() if row not in removed}
+            index.apply(
+                rows=rows_of(*added),
+                texts=[" ".join(context + words) for context, words in added.values()],
+                contexts=[" ".join(context) for context, _ in added.values()],
+                removed=rows_of(*removed),
+                generation=generation,
+            )
+            held = {row: parts for row, parts in {**held, **added}.items() if row not in removed}
         assert len(index) == len(held)
-        for word in WORDS:
-            ranking: Ranking = index.search(word, n=50)
-            assert sorted(ranking.rows.tolist()) == sorted(row for row, words in held.items() if word in words)
+        for asked in [*([word] for word in WORDS), several]:
+            ranking: Ranking = index.search(" ".join(asked), n=50)
+            assert sorted(ranking.rows.tolist()) == sorted(
+                row for row, (context, words) in held.items() if {*context, *words} & {*asked}
+            )
             assert ranking.generation == len(steps)
-            scores: Vector = index.score(word, [" ".join(held[row]) for row in ranking.rows.tolist()])
+            parts = [held[row] for row in ranking.rows.tolist()]
+            scores: Vector = index.score(
+                " ".join(asked),
+                [" ".join(context + words) for context, words in parts],
+                [" ".join(context) for context, _ in parts],
+            )
             assert scores == pytest.approx(ranking.scores, rel=1e-4)
         index.close()
 

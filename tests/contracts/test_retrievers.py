@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import FLAT
-from ragweft import Document, Index
+from ragweft import Document, HyDE, Index, MultiQuery
 from ragweft.errors import InvalidFilter
 from ragweft.ledger.filters import compile_filter
 from ragweft.protocols import AsyncRetriever, Retriever
 from ragweft.recipe import Recipe, Retrieval
 from ragweft.retrieval.reranked import Reranked
-from ragweft.testing import FixedReranker
+from ragweft.testing import FixedReranker, ScriptedGenerator
 
 LANGS = ("en", "de", "fr")
 DOCUMENTS = [
@@ -49,9 +49,19 @@ def reranked(index: Index, threads: ThreadPoolExecutor) -> Retriever:
     return Reranked(index, FixedReranker({"topic3": 2.0, "topic5": 1.0}), threads=threads, pool=20)
 
 
+def multi_query(index: Index, _threads: ThreadPoolExecutor) -> Retriever:
+    return MultiQuery(index, ScriptedGenerator(default="1. beta topic5\n2. number 12"), queries=2)
+
+
+def hyde(index: Index, _threads: ThreadPoolExecutor) -> Retriever:
+    return HyDE(index, ScriptedGenerator(default="alpha beta beta topic7 number 40"))
+
+
 MAKERS: dict[str, Callable[[Index, ThreadPoolExecutor], Retriever]] = {
     "index": the_index,
     "reranked": reranked,
+    "multi_query": multi_query,
+    "hyde": hyde,
 }
 
 
@@ -96,6 +106,24 @@ def test_removed_and_replaced_documents_never_answer(retriever: Retriever) -> No
     hits = retriever.retrieve("alpha beta number 7 8 9", k=500)
     assert not {"d7", "d8"} & {hit.chunk.document_id for hit in hits}
     assert [h.chunk.text for h in hits if h.chunk.document_id == "d9"] == ["alpha changed"]
+
+
+def test_every_hit_satisfies_the_filter(retriever: Retriever) -> None:
+    for where, count in (
+        ({"tenant": "tenant1"}, 29),
+        ({"n": {"$lt": 5}, "lang": "en"}, 2),
+        ({"lang": "xx"}, 0),
+    ):
+        test = compile_filter(where)
+        hits = retriever.retrieve("alpha topic5 number", k=200, where=where)
+        assert len(hits) == count
+        assert all(test(STORED[hit.chunk.document_id]) for hit in hits)
+
+
+def test_a_blank_query_has_no_hits(retriever: Retriever) -> None:
+    assert isinstance(retriever, AsyncRetriever)
+    for query in ("", " \n"):
+        assert len(retriever.retrieve(query)) == len(asyncio.run(retriever.aretrieve(query))) == 0
 
 
 def test_a_malformed_filter_is_refused(retriever: Retriever) -> None:

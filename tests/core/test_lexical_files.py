@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,20 +12,31 @@ import pytest
 
 from ragweft.errors import IndexDamaged, IndexLocked
 from ragweft.lexical import Analyzer, TantivyIndex
-from ragweft.lexical.tantivy_files import TemporaryCopy, open_for_writing, tantivy_errors
+from ragweft.lexical.tantivy_files import (
+    BODY,
+    CONTEXT,
+    MARKER,
+    MARKER_TERM,
+    TemporaryCopy,
+    open_for_writing,
+    tantivy_errors,
+)
 
 ANALYZER = Analyzer()
 PER_GENERATION = 20
 
 
 def opened(directory: Path, *, read_only: bool = False) -> TantivyIndex:
-    return TantivyIndex(directory, ledger="ledger-1", analyzer=ANALYZER, read_only=read_only)
+    return TantivyIndex(
+        directory, ledger="ledger-1", analyzer=ANALYZER, context_weight=0.25, read_only=read_only
+    )
 
 
 def grow(index: TantivyIndex, generation: int) -> None:
     rows = np.arange(PER_GENERATION * (generation - 1), PER_GENERATION * generation)
     texts = [f"cat number {row}" for row in rows]
-    index.apply(rows=rows, texts=texts, removed=np.empty(0, np.int64), generation=generation)
+    contexts = ["cat"] * PER_GENERATION
+    index.apply(rows=rows, texts=texts, contexts=contexts, removed=np.empty(0, np.int64), generation=generation)
 
 
 @pytest.fixture
@@ -143,7 +155,7 @@ class TestDamage:
         self, index: TantivyIndex, directory: Path, suffix: str, damage: Callable[[Path], None]
     ) -> None:
         grow(index, 1)
-        index.apply(rows=np.arange(0), texts=[], removed=np.array([3]), generation=2)
+        index.apply(rows=np.arange(0), texts=[], contexts=[], removed=np.array([3]), generation=2)
         victim = max(directory.glob(f"[!.]*.{suffix}"), key=lambda file: file.stat().st_size)
         damage(victim)
         if victim.name == "meta.json" and damage is Path.unlink:
@@ -175,12 +187,32 @@ class TestDamage:
     def test_another_ledger(self, index: TantivyIndex, directory: Path) -> None:
         grow(index, 1)
         with pytest.raises(IndexDamaged, match="ledger is ledger-1, not ledger-2"):
-            TantivyIndex(directory, ledger="ledger-2", analyzer=ANALYZER)
+            TantivyIndex(directory, ledger="ledger-2", analyzer=ANALYZER, context_weight=0.25)
 
     def test_another_analyzer(self, index: TantivyIndex, directory: Path) -> None:
         grow(index, 1)
         with pytest.raises(IndexDamaged, match=r"analyzer is .*english, not .*german"):
-            TantivyIndex(directory, ledger="ledger-1", analyzer=Analyzer(language="german"))
+            TantivyIndex(
+                directory, ledger="ledger-1", analyzer=Analyzer(language="german"), context_weight=0.25
+            )
+
+    def test_another_format(self, index: TantivyIndex, directory: Path) -> None:
+        import tantivy
+
+        grow(index, 1)
+        written = {"format": 1, "ledger": "ledger-1", "analyzer": ANALYZER.fingerprint}
+        document = tantivy.Document()
+        for name in (BODY, CONTEXT):
+            document.add_text(name, MARKER_TERM)
+        document.add_bytes(MARKER, json.dumps(written | {"generation": 9, "highest_row": 9}).encode())
+        writer = open_for_writing(directory).writer(15_000_000, 1)
+        writer.delete_all_documents()
+        writer.add_document(document)
+        writer.commit()
+        writer.wait_merging_threads()
+        check_damaged(directory, match="format is 1, not 2")
+        with pytest.raises(IndexDamaged, match="format is 1, not 2"):
+            grow(index, 10)
 
     def test_somebody_elses_index(self, directory: Path) -> None:
         import tantivy

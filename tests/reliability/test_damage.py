@@ -77,6 +77,26 @@ def test_a_search_meets_the_damage_first(tmp_path: Path, follower: str) -> None:
         assert answer(index) == expected
 
 
+def test_a_word_index_of_an_earlier_format_is_rebuilt(tmp_path: Path) -> None:
+    import tantivy
+
+    embedder = HashEmbedder()
+    expected = filled(tmp_path / "kb", embedder)
+    calls = embedder.calls
+    delete(tmp_path / "kb" / "lexical")
+    (tmp_path / "kb" / "lexical").mkdir()
+    schema = tantivy.SchemaBuilder().add_unsigned_field("row", fast=True, indexed=True)
+    schema = schema.add_text_field("body", tokenizer_name="whitespace", index_option="freq")
+    schema = schema.add_bytes_field("marker", stored=True)
+    tantivy.Index(schema.build(), path=str(tmp_path / "kb" / "lexical"))
+    with Index.open(tmp_path / "kb", embedder=embedder) as index:
+        assert answer(index)[0][0] == "d7"
+        assert index.verify().ok
+        assert answer(index) == expected
+    assert embedder.calls == calls
+    assert (tmp_path / "kb" / "lexical.damaged").exists()
+
+
 def test_damage_under_a_running_reader(tmp_path: Path) -> None:
     embedder = HashEmbedder()
     expected = filled(tmp_path / "kb", embedder)

@@ -1,4 +1,4 @@
-"""The command line: `ragweft sync`, `search`, `status`, `verify`, `show`, `remove`.
+"""The command line: `ragweft sync`, `search`, `status`, `verify`, `show`, `remove`, `eval`.
 
 Results go to stdout; progress and messages go to stderr. Exit status: 0 done; 1 failed; 2 wrong usage; 3 done,
 but a file could not be read; 130 interrupted.
@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from ragweft.cli.eval import evaluate_recipes
 from ragweft.cli.options import DebugOption, IndexOption, Settings
 from ragweft.cli.remove import remove
 from ragweft.cli.search import search
@@ -55,6 +56,7 @@ def build_app() -> typer.Typer:
     app.callback()(_before_the_verb)
     for verb in (search, sync, status, show, remove, verify):
         app.command()(verb)
+    app.command("eval")(evaluate_recipes)
     return app
 
 

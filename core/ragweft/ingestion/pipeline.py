@@ -22,7 +22,7 @@ from ragweft.protocols import TokenEmbedder
 
 if TYPE_CHECKING:
     from ragweft.ledger.vector_store import VectorStore
-    from ragweft.protocols import Chunker, Contextualizer, Embedder
+    from ragweft.protocols import Chunker, Contextualizer, Embedder, Tokenizer
     from ragweft.types import Chunk, Document, TokenIds, Vectors
 
 __all__ = ["Loaded", "Pipeline", "batched"]
@@ -49,12 +49,22 @@ class Pipeline:
     """Chunker, contextualiser and embedder of one index."""
 
     def __init__(
-        self, *, chunker: Chunker, contextualizer: Contextualizer, embedder: Embedder, store: VectorStore
+        self,
+        *,
+        chunker: Chunker,
+        contextualizer: Contextualizer,
+        embedder: Embedder,
+        vocabulary: Tokenizer,
+        store: VectorStore,
     ) -> None:
+        """*vocabulary* gives the tokens that are stored with every chunk, for late interaction."""
         self._chunker = chunker
         self._contextualizer = contextualizer
         self._embedder = embedder
-        self._by_tokens = embedder if isinstance(embedder, TokenEmbedder) else None
+        self._vocabulary = vocabulary
+        # An embedder that works from these very tokens is spared reading the text again.
+        same = id(embedder) == id(vocabulary)
+        self._by_tokens = embedder if same and isinstance(embedder, TokenEmbedder) else None
         self._store = store
         self.fingerprint = f"{chunker.fingerprint} | {contextualizer.fingerprint}"
         """How documents are cut and placed: a stored document with another fingerprint is cut anew."""
@@ -96,9 +106,7 @@ class Pipeline:
         own = {} if document.source is None else {"source": document.source}
         document = replace(document, metadata={**document.metadata, **own})
         chunks = [replace(c, metadata={**document.metadata, **c.metadata, **own}) for c in chunks]
-        tokens: list[bytes | None] = [None] * len(chunks)
-        if self._by_tokens is not None:
-            tokens = [self._by_tokens.encode(c.indexed_text).ids.astype("<i4").tobytes() for c in chunks]
+        tokens = [self._vocabulary.encode(c.indexed_text).ids.astype("<i4").tobytes() for c in chunks]
         return Prepared(
             document=document,
             digest=digest,
@@ -112,7 +120,7 @@ class Pipeline:
         )
 
     def _embed(self, prepared: Sequence[Prepared]) -> None:
-        wanted: dict[bytes, tuple[Chunk, bytes | None]] = {}
+        wanted: dict[bytes, tuple[Chunk, bytes]] = {}
         for item in prepared:
             for chunk, digest, tokens in zip(item.chunks, item.inputs, item.tokens, strict=True):
                 wanted.setdefault(digest, (chunk, tokens))
@@ -123,9 +131,9 @@ class Pipeline:
             self._store.put(digests, self._vectors([wanted[digest] for digest in digests]))
             self._store.checkpoint()
 
-    def _vectors(self, inputs: Sequence[tuple[Chunk, bytes | None]]) -> Vectors:
+    def _vectors(self, inputs: Sequence[tuple[Chunk, bytes]]) -> Vectors:
         if self._by_tokens is not None:
-            ids: list[TokenIds] = [np.frombuffer(tokens or b"", dtype="<i4") for _, tokens in inputs]
+            ids: list[TokenIds] = [np.frombuffer(tokens, dtype="<i4") for _, tokens in inputs]
             vectors = self._by_tokens.embed_tokens(ids)
         else:
             vectors = self._embedder.embed_documents([chunk.indexed_text for chunk, _ in inputs])

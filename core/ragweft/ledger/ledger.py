@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 import uuid
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.errors import IndexDamaged, IndexLocked
@@ -142,6 +142,11 @@ class Ledger:
         if rows:
             with self.exclusive(), self._database.write() as connection:
                 connection.execute(query, rows)
+
+    def change(self, write: Callable[[Connection], None]) -> None:
+        """Have *write* change what no search sees directly, in one transaction."""
+        with self.exclusive(), self._database.write() as connection:
+            write(connection)
 
     def text_of(self, document_id: str) -> str | None:
         """A document's whole text; None if it is unknown or was given in chunks."""

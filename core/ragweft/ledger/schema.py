@@ -35,6 +35,7 @@ __all__ = [
     "followers",
     "journal",
     "metadatas",
+    "profiles",
     "spaces",
     "spend",
     "vectors",
@@ -112,7 +113,8 @@ chunks = Table(
     Column("died", Integer, nullable=False, default=ALIVE),
     sqlite_autoincrement=True,
 )
-"""`row` is never used twice, even after the row is gone; `tokens` are the embedder's, little-endian int32."""
+"""`row` is never used twice, even after the row is gone; `tokens` are those of the static table, whatever embeds,
+for late interaction to read: little-endian int32."""
 
 Index("chunks_document", chunks.c.document, chunks.c.died)
 Index("chunks_metadata", chunks.c.metadata, chunks.c.died)
@@ -151,6 +153,18 @@ spend = Table(
     Column("tokens", Integer, nullable=False),
     Column("usd", Float, nullable=False),
 )
+
+profiles = Table(
+    "profiles",
+    LEDGER,
+    Column("id", Integer, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("chunks", Integer, nullable=False),
+    Column("containing", LargeBinary, nullable=False),
+    Column("tuning", Text),
+)
+"""What the index knows of its corpus as a whole, the newest line last: `containing` is compressed little-endian
+int32, for every token how many of `chunks` chunks hold it; `tuning` is the JSON of a `Tuning`."""
 
 spaces = Table(
     "spaces",

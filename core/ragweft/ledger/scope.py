@@ -66,14 +66,14 @@ class Scope:
     since: int = 0
     """The generation `among` was read at."""
 
-    def admit(self, snapshot: Snapshot, rows: Sequence[int]) -> set[int]:
-        """Those of *rows* that are alive in *snapshot* and satisfy the filter."""
+    def admit(self, snapshot: Snapshot, rows: Sequence[int]) -> dict[int, int]:
+        """Those of *rows* that are alive in *snapshot* and satisfy the filter, each with its document's key."""
         live = snapshot.live(rows)
         if self.verdicts is None:
-            return set(live)
+            return {row: document for row, _, document in live}
         self.verdicts.extend(snapshot)
         matching = self.verdicts.matching
-        return {row for row, metadata in live.items() if metadata in matching}
+        return {row: document for row, metadata, document in live if metadata in matching}
 
 
 class Scopes:

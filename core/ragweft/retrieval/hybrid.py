@@ -21,6 +21,7 @@ import numpy as np
 
 from ragweft.errors import RagweftError
 from ragweft.flow import Failed, Flow, Step, arun, one, run
+from ragweft.ledger.profile import Profiles
 from ragweft.ledger.scope import Scope, Scopes
 from ragweft.loading import source_path
 from ragweft.retrieval.fusion import Fused, fuse
@@ -30,7 +31,9 @@ from ragweft.types import Citation, Hit, Origin, Ranking, Results, Stage, Trace
 if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
     from ragweft.ledger.snapshot import Snapshot, StoredChunk
-    from ragweft.types import Metadata
+    from ragweft.retrieval.balance import Balance
+    from ragweft.retrieval.second_look import Look, SecondLook
+    from ragweft.types import Metadata, Tuning
 
 __all__ = ["Hybrid"]
 
@@ -38,6 +41,7 @@ T = TypeVar("T")
 
 _MANY = 2_000
 """Rows a leg may lack before its index is brought level in the background; a choice, not measured."""
+_LATE = "words of the query met close together"
 _DEEPER = 4
 """Factor by which a leg's list grows when too few of its candidates were admitted."""
 
@@ -61,18 +65,21 @@ class Hybrid:
         *,
         scopes: Scopes,
         threads: Executor,
-        weights: Mapping[str, float],
+        balance: Balance,
+        second_look: SecondLook,
         method: str = "convex",
         rrf_k: int = 60,
         pool: int = 100,
         deadline: float | None = 10.0,
     ) -> None:
-        """*weights* by leg name; *pool* candidates of each leg are fused; a leg has *deadline* seconds."""
+        """*pool* candidates of each leg are fused as *balance* says; a leg has *deadline* seconds."""
         self._legs = tuple(legs)
         self._ledger = ledger
         self._scopes = scopes
         self._threads = threads
-        self._weights = dict(weights)
+        self._balance = balance
+        self._second_look = second_look
+        self._profiles = Profiles()
         self._method = method
         self._rrf_k = rrf_k
         self._pool = pool
@@ -186,7 +193,7 @@ class Hybrid:
         query: _Query,
         scope: Scope,
         answers: Sequence[Answer],
-        admitted: set[int],
+        admitted: dict[int, int],
         snapshot: Snapshot,
         stages: Sequence[Stage],
         degraded: list[str],
@@ -209,12 +216,28 @@ class Hybrid:
                 answer.leg.mend()
             lines.append(Stage(name=answer.leg.name, ms=spent, candidates=len(ranking.rows), note=note))
         started = time.perf_counter()
-        fused = fuse(rankings, self._weights, method=self._method, k=self._rrf_k)
-        best = _best(fused, query.k, query.min_score)
-        lines.append(Stage(name="fuse", ms=_since(started), candidates=len(fused.rows), note=self._method))
+        profile = self._profiles.newest(snapshot)
+        tuning = self._balance.of(profile)
+        weights = {leg: _weight(leg, tuning) for leg in rankings}
+        fused = fuse(rankings, weights, method=self._method, k=self._rrf_k)
+        said = f"{self._method}, dense {tuning.dense_weight:g} ({tuning.origin})"
+        lines.append(Stage(name="fuse", ms=_since(started), candidates=len(fused.rows), note=said))
+        started = time.perf_counter()
+        look = self._second_look.take(
+            query.text,
+            fused,
+            tuning=tuning,
+            profile=profile,
+            snapshot=snapshot,
+            documents=admitted,
+            bounded=self._method == "convex",
+        )
+        if look.looked_at:
+            lines.append(Stage(name="late", ms=_since(started), candidates=look.looked_at, note=_LATE))
+        best = _best(look, query.k, query.min_score)
         started = time.perf_counter()
         stored = snapshot.hydrate([row for row, _ in best])
-        origins = _origins(rankings, fused, self._weights, [row for row, _ in best])
+        origins = _origins(rankings, fused, weights, look, [row for row, _ in best])
         hits = tuple(_hit(stored[row], score, origins[row]) for row, score in best)
         lines.append(Stage(name="hydrate", ms=_since(started), candidates=len(hits)))
         trace = Trace(
@@ -243,7 +266,11 @@ async def _aask(leg: Leg, text: str, n: int, scope: Scope, threads: Executor) ->
     return Answer(leg=leg, question=question, ranking=ranking, asked=n, ms=_since(started))
 
 
-def _may_hold_more(answer: Answer, admitted: set[int], n: int) -> bool:
+def _weight(leg: str, tuning: Tuning) -> float:
+    return tuning.dense_weight if leg == "dense" else 1.0 - tuning.dense_weight
+
+
+def _may_hold_more(answer: Answer, admitted: Mapping[int, int], n: int) -> bool:
     """Whether a leg that lost candidates to the scope has others to offer."""
     ranking = answer.ranking
     kept = sum(row in admitted for row in ranking.rows.tolist())
@@ -258,7 +285,7 @@ def _deeper(answer: Answer, scope: Scope) -> Answer:
 
 
 def _complete(
-    answer: Answer, admitted: set[int], snapshot: Snapshot, scope: Scope, n: int
+    answer: Answer, admitted: dict[int, int], snapshot: Snapshot, scope: Scope, n: int
 ) -> tuple[Ranking, int]:
     """The leg's *n* best of the rows *admitted* and of those it has not applied yet; how many these were."""
     ranking = answer.ranking
@@ -270,6 +297,7 @@ def _complete(
         unseen = np.setdiff1d(snapshot.born_after(known), ranking.rows)
         wanted = scope.admit(snapshot, unseen.tolist())
         lacking = len(wanted)
+        admitted |= wanted
         if wanted:
             extra = answer.question.score(snapshot, np.array(sorted(wanted), dtype=np.int64))
             rows, scores = np.concatenate([rows, extra.rows]), np.concatenate([scores, extra.scores])
@@ -281,13 +309,17 @@ def _complete(
     return complete, lacking
 
 
-def _best(fused: Fused, k: int, min_score: float | None) -> list[tuple[int, float]]:
-    pairs = zip(fused.rows[:k].tolist(), fused.scores[:k].tolist(), strict=True)
+def _best(look: Look, k: int, min_score: float | None) -> list[tuple[int, float]]:
+    pairs = zip(look.rows[:k].tolist(), look.scores[:k].tolist(), strict=True)
     return [(row, score) for row, score in pairs if min_score is None or score >= min_score]
 
 
 def _origins(
-    rankings: Mapping[str, Ranking], fused: Fused, weights: Mapping[str, float], rows: Sequence[int]
+    rankings: Mapping[str, Ranking],
+    fused: Fused,
+    weights: Mapping[str, float],
+    look: Look,
+    rows: Sequence[int],
 ) -> dict[int, dict[str, Origin]]:
     total = sum(weights[leg] for leg, ranking in rankings.items() if len(ranking.rows)) or 1.0
     found: dict[int, dict[str, Origin]] = {row: {} for row in rows}
@@ -300,8 +332,10 @@ def _origins(
                     rank=places[row] + 1,
                     score=float(ranking.scores[places[row]]),
                     normalised=value,
-                    share=weights[leg] / total * value,
+                    share=weights[leg] / total * value * look.scale,
                 )
+    for row in rows:
+        found[row] |= look.origins.get(row, {})
     return found
 
 

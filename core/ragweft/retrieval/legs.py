@@ -126,11 +126,11 @@ class _DenseQuestion:
     def score(self, snapshot: Snapshot, rows: Rows) -> Ranking:
         if not self._vector.any():
             return _ranked(rows[:0], np.empty(0, np.float32), snapshot.generation)
-        kept, digests, _ = snapshot.inputs(rows.tolist())
-        vectors, blank = unit_rows(self._store.get(digests))
+        inputs = snapshot.inputs(rows.tolist())
+        vectors, blank = unit_rows(self._store.get(inputs.digests))
         query = self._vector.astype(np.float64)
         scores = cosines(vectors, query / np.sqrt(query @ query))
-        return _ranked(kept[~blank], scores[~blank], snapshot.generation)
+        return _ranked(inputs.rows[~blank], scores[~blank], snapshot.generation)
 
 
 class LexicalLeg:
@@ -169,10 +169,10 @@ class _LexicalQuestion:
             raise
 
     def score(self, snapshot: Snapshot, rows: Rows) -> Ranking:
-        kept, _, texts = snapshot.inputs(rows.tolist())
-        scores = self._slot.get().score(self._query, texts)
+        inputs = snapshot.inputs(rows.tolist())
+        scores = self._slot.get().score(self._query, inputs.texts, inputs.contexts)
         present = scores > 0
-        return _ranked(kept[present], scores[present], snapshot.generation)
+        return _ranked(inputs.rows[present], scores[present], snapshot.generation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

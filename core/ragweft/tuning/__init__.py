@@ -1,0 +1,1 @@
+"""How an index finds out what it can about its own corpus."""

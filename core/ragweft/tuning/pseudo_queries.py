@@ -1,0 +1,83 @@
+"""Questions a corpus asks itself: what an author wrote *about* a passage, taken out of it and asked for it.
+
+A title says in other words what its text says; so does a docstring of its code, and the first sentence of a
+passage of what follows. With that line masked, a leg that finds the passage again has understood something.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ragweft.ledger.snapshot import StoredChunk
+
+__all__ = ["PseudoQuery", "pseudo_query"]
+
+_FEWEST_TERMS, _MOST_TERMS = 3, 25
+"""Of a question; shorter ones are names of many things, longer ones no questions."""
+_FEWEST_LEFT = 8
+"""Terms a passage must keep once the question is taken out of it."""
+_FEWEST_SENTENCES = 3
+
+_DOCSTRING = re.compile(r"(\"\"\"|''')\s*(.+?)(?:\n\s*\n|\n\s*[:@]|\1)", re.DOTALL)
+_COMMENT = re.compile(r"(?:^[ \t]*(?://+[/!]?|#+|\*|/\*+)[ \t]?.*\n?)+", re.MULTILINE)
+_COMMENT_MARK = re.compile(r"^[ \t]*(?://+[/!]?|#+|\*+/?|/\*+|--+|;+|%+)[ \t]?", re.MULTILINE)
+_COMMENT_END = re.compile(r"\*+/\s*$")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|(?<=[。！？])|\n\s*\n")
+_CODE = re.compile(r"[{};]\s*$|^\s*(?:def|class|fn|func|import|use|from|package|#include)\b.*", re.MULTILINE)
+
+Terms = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PseudoQuery:
+    """A question with the passage it was taken from."""
+
+    row: int
+    document_id: str
+    text: str
+    """The question."""
+    masked_context: str
+    masked_text: str
+    """The passage without the question."""
+
+    @property
+    def masked(self) -> str:
+        """What would be indexed of the masked passage."""
+        return f"{self.masked_context}\n\n{self.masked_text}" if self.masked_context else self.masked_text
+
+
+def pseudo_query(stored: StoredChunk, *, terms: Terms) -> PseudoQuery | None:
+    """The question a chunk yields, or None; *terms* are those the lexical leg counts."""
+    for raw, context, text in _lines_about(stored):
+        question = " ".join(_COMMENT_MARK.sub("", _COMMENT_END.sub("", raw)).split())
+        question = _SENTENCE_END.split(question)[0].strip()
+        found = _FEWEST_TERMS <= len(set(terms(question))) <= _MOST_TERMS
+        if found and len(terms(text)) >= _FEWEST_LEFT:
+            return PseudoQuery(
+                row=stored.row,
+                document_id=stored.chunk.document_id,
+                text=question,
+                masked_context=context,
+                masked_text=text,
+            )
+    return None
+
+
+def _lines_about(stored: StoredChunk) -> Iterator[tuple[str, str, str]]:
+    """What may serve as a question, best first, each with the context and text left without it."""
+    chunk = stored.chunk
+    if chunk.context and "\n" not in chunk.context.strip():
+        yield chunk.context, "", chunk.text
+    elif stored.title:
+        yield stored.title, "", chunk.text
+    for pattern, group in ((_DOCSTRING, 2), (_COMMENT, 0)):
+        found = pattern.search(chunk.text)
+        if found:
+            yield found[group], chunk.context, chunk.text.replace(found[group], " ", 1)
+    sentences = [sentence for sentence in _SENTENCE_END.split(chunk.text) if sentence.strip()]
+    if len(sentences) >= _FEWEST_SENTENCES and not _CODE.search(chunk.text):
+        yield sentences[0], chunk.context, chunk.text.replace(sentences[0], " ", 1)
