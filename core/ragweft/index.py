@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from ragweft.assembly import build_hybrid, build_parts, resolve_reranker
 from ragweft.embedding import resolve_embedder
-from ragweft.errors import IndexLocked, LoadError, ProviderError, RagweftError
+from ragweft.errors import IndexLocked, LoadError, RagweftError
 from ragweft.health import Status, Verification, report_followers, take_status, verify
 from ragweft.ingestion.intake import Intake
 from ragweft.ledger.filters import compile_filter
@@ -344,7 +344,7 @@ class Index:
             return report
         try:
             refresh_profile(self._parts, progress=progress)
-        except ProviderError as error:
+        except RagweftError as error:
             # The documents are in, and the weights of before go on to serve.
             return replace(report, warnings=(*report.warnings, f"the index kept its weights: {error}"))
         return report

@@ -240,6 +240,8 @@ class Trace:
     cache: str = "off"
     floors: Mapping[str, float] = field(default_factory=dict[str, float])
     """For each leg the raw score at the bottom of its pool: what a new chunk must beat to matter."""
+    tuning: Tuning | None = None
+    """How much each part counted, and why; None if nothing was ranked."""
 
     @property
     def ms(self) -> float:

@@ -113,7 +113,7 @@ def test_json_with_a_sync_is_still_one_object(cli: Cli) -> None:
 
 def test_explain_shows_every_opinion_and_the_trace(synced: Cli) -> None:
     out = synced("search", "rotate signing key", "-k", "1", "--explain").out
-    assert re.search(r"words    #1 +bm25 [\d.]+ +normalised 1\.00 +share 0\.\d+", out)
+    assert re.search(r"words     #1 +bm25 [\d.]+ +normalised 1\.00 +share 0\.\d+", out)
     assert re.search(r"chunk [0-9a-f]{32}", out)
     assert re.search(r"^generation 1 · [\d.]+ ms · cache off$", out, re.MULTILINE)
     assert re.search(r"^lexical +[\d.]+ +\d+  bm25$", out, re.MULTILINE)

@@ -41,7 +41,7 @@ def test_from_a_folder_to_a_cited_hit(index: Index, docs: Path) -> None:
     assert best.chunk.headings[-1] == "Rotating a key" or "Rotating a key" in best.chunk.text
     assert best.citation.source.endswith("guide.md")
     assert best.citation.title == "Keys"
-    assert set(best.origins) == {"dense", "lexical"}
+    assert set(best.origins) == {"dense", "lexical", "late"}
     assert best.origins["lexical"].rank == 1
     assert [stage.name for stage in results.trace.stages] == ["dense", "lexical", "fuse", "hydrate"]
     assert results.trace.generation == report.generation
@@ -411,7 +411,7 @@ def test_a_failing_leg_degrades_the_answer(tmp_path: Path, docs: Path) -> None:
         results = index.search("rotate a signing key")
         assert "vault rotate" in results[0].chunk.text
         assert results.trace.degraded == ("dense search failed: 503 from the provider",)
-        assert set(results[0].origins) == {"lexical"}
+        assert set(results[0].origins) == {"lexical", "late"}
 
 
 def test_a_failing_embedder_loses_nothing_that_was_committed(tmp_path: Path, docs: Path) -> None:
@@ -476,8 +476,13 @@ def test_every_fusion_finds_the_passage(tmp_path: Path, docs: Path, fusion: str)
         index.sync(docs)
         results = index.search("rotate a signing key")
         assert "vault rotate" in results[0].chunk.text
-        total = sum(origin.share for origin in results[0].origins.values())
-        assert results[0].score == pytest.approx(total, abs=1e-6)
+        assert {"dense", "lexical", "late"} <= set(results[0].origins)
+        assert all(0.0 <= hit.score <= 1.0 + 1e-9 for hit in results), "whatever the fusion, one scale"
+    plain = replace(recipe, retrieval=replace(recipe.retrieval, late_weight=0.0, document_weight=0.0))
+    with Index.open(tmp_path / "kb", recipe=plain) as index:
+        best = index.search("rotate a signing key")[0]
+        assert set(best.origins) == {"dense", "lexical"}
+        assert best.score == pytest.approx(sum(origin.share for origin in best.origins.values()), abs=1e-6)
 
 
 def test_an_edited_recipe_rechunks_on_the_next_sync(tmp_path: Path, docs: Path) -> None:

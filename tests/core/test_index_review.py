@@ -329,7 +329,7 @@ def test_a_reader_of_a_folder_that_is_written_sees_every_commit(tmp_path: Path) 
         assert reader.search("zebra")[0].chunk.document_id == "b"
         (hit,) = [hit for hit in reader.search("alpha") if hit.chunk.document_id == "a"]
         assert hit.chunk.text == "alpha changed"
-        assert set(hit.origins) == {"dense", "lexical"}
+        assert set(hit.origins) == {"dense", "lexical", "late"}
 
 
 def test_a_missing_vector_costs_no_sound_follower(index: Index) -> None:

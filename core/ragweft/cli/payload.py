@@ -100,4 +100,5 @@ def _trace(trace: Trace) -> dict[str, Any]:
         ],
         "degraded": list(trace.degraded),
         "cache": trace.cache,
+        "tuning": asdict(trace.tuning) if trace.tuning else None,
     }

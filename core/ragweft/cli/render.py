@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragweft.cli.passage import passage
-from ragweft.cli.wording import printable
+from ragweft.cli.wording import printable, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,12 @@ WINDOW = 7
 PLAIN_WIDTH = 160
 """Where prose is folded for a pipe: short enough to read in a grep's result, long enough for a sentence."""
 
-_LEGS = {"lexical": ("words", "bm25"), "dense": ("meaning", "cos")}
+_LEGS = {
+    "lexical": ("words", "bm25"),
+    "dense": ("meaning", "cos"),
+    "late": ("closeness", "maxsim"),
+    "document": ("document", "best"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +92,8 @@ def heading_path(citation: Citation) -> str:
 
 def why(hit: Hit) -> str:
     """In one line, why a hit ranked where it did."""
-    opinions = [_opinion(name, origin) for name, origin in _in_order(hit)]
+    # What a document lends is no opinion of the passage.
+    opinions = [_opinion(name, origin) for name, origin in _in_order(hit) if name != "document"]
     return " · ".join([f"score {figure(hit.score)}", *opinions])
 
 
@@ -101,7 +107,7 @@ def explanation(hit: Hit) -> Iterator[str]:
             (label, f"#{origin.rank}", f"{unit} {figure(origin.score)}", figure(origin.normalised), moved)
         )
     for label, rank, score, normalised, share in rows:
-        yield f"{label:<8} {rank:<5} {score:<12} normalised {normalised:<6} {share}"
+        yield f"{label:<9} {rank:<5} {score:<12} normalised {normalised:<6} {share}"
     yield f"chunk {printable(hit.chunk.id)}"
 
 
@@ -113,6 +119,9 @@ def trace_lines(trace: Trace) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for name, ms, candidates, note in rows:
         yield f"{name:<{widths[0]}}  {ms:>{widths[1]}}  {candidates:>{widths[2]}}  {note}".rstrip()
+    if trace.tuning is not None:
+        yield f"weights: {weights(trace.tuning)}"
+        yield f"because {printable(trace.tuning.reason)}"
     for sentence in trace.degraded:
         yield f"degraded: {printable(sentence)}"
 
@@ -152,4 +161,6 @@ def _opinion(name: str, origin: Origin) -> str:
         moved = f", {'up' if origin.share > 0 else 'down'} {places}" if places else ""
         return f"rerank #{origin.rank} ({figure(origin.score)}{moved})"
     label, unit = _LEGS.get(name, (name, "score"))
+    if name == "late":
+        return f"{label} #{origin.rank}"
     return f"{label} #{origin.rank} ({unit} {figure(origin.score)})"

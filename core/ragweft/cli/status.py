@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
     from ragweft.health import Status
     from ragweft.ledger.followers import FollowerState
+    from ragweft.types import Tuning
 
 __all__ = ["follower_lines", "status"]
+
+_WIDTH = 68
+"""Of a value: 80 columns less the names."""
 
 
 def status(
@@ -47,6 +51,15 @@ def follower_lines(followers: Sequence[FollowerState]) -> Iterator[str]:
         yield f"{state.name:<{names}}  {level:<{width}}  generation {state.applied:,}{note}"
 
 
+def _weight_lines(tuning: Tuning) -> Iterator[str]:
+    import textwrap
+
+    from ragweft.cli.wording import weights
+
+    yield weights(tuning)
+    yield from textwrap.wrap(f"because {tuning.reason}", _WIDTH)
+
+
 def _lines(found: Status) -> Iterator[str]:
     from ragweft.cli.wording import human_bytes
 
@@ -64,5 +77,7 @@ def _lines(found: Status) -> Iterator[str]:
     }
     for name, value in rows.items():
         yield f"{name:<12}{value}"
+    for place, line in enumerate(_weight_lines(found.tuning)):
+        yield f"{'' if place else 'weights':<12}{line}"
     for place, line in enumerate(follower_lines(found.followers)):
         yield f"{'' if place else 'followers':<12}{line}"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "human_bytes", "printable"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ragweft.types import Tuning
+
+__all__ = ["counted", "human_bytes", "printable", "weights"]
 
 _TAB = 4
 _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
@@ -12,6 +17,17 @@ def printable(text: str) -> str:
     """*text* without anything a terminal would obey; tabs become spaces, white space at its end is dropped."""
     text = text.rstrip().expandtabs(_TAB)
     return text if text.isprintable() else text.translate(_CONTROLS)
+
+
+def weights(tuning: Tuning) -> str:
+    """How much each part of a search counts: `meaning 0.26, words 0.74, closeness 0.37, document 0.3`."""
+    parts = {
+        "meaning": tuning.dense_weight,
+        "words": 1.0 - tuning.dense_weight,
+        "closeness": tuning.late_weight * (1.0 - tuning.dense_weight),
+        "document": tuning.document_weight,
+    }
+    return ", ".join(f"{name} {round(value, 2):g}" for name, value in parts.items())
 
 
 def counted(number: int, noun: str) -> str:

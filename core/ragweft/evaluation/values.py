@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ragweft.types import Chunk, Document, Span, Usage
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ragweft.types import Chunk, Document, Span, Usage
 
     Scores = NDArray[np.float64]
     """One value for each query, shape (queries,), in the order of `Evaluation.queries`."""

@@ -33,9 +33,10 @@ class Profile:
     generation: int
     """The ledger generation it was taken at."""
     chunks: int
-    """How many chunks were counted: all, or an even sample of a large index."""
+    """How many chunks there were."""
     containing: NDArray[np.int32]
-    """For every token of the static table, how many of these chunks hold it: shape (vocabulary,)."""
+    """For every token of the static table, how many of these chunks hold it: shape (vocabulary,). Of a large index an
+    even sample was counted and scaled up."""
     tuning: Tuning | None = None
     """None while nothing was found out."""
 

@@ -113,8 +113,8 @@ chunks = Table(
     Column("died", Integer, nullable=False, default=ALIVE),
     sqlite_autoincrement=True,
 )
-"""`row` is never used twice, even after the row is gone; `tokens` are those of the static table, whatever embeds,
-for late interaction to read: little-endian int32."""
+"""`row` is never used twice, even after the row is gone; `tokens` are those of the static table, whatever
+embeds, for late interaction to read: little-endian int32."""
 
 Index("chunks_document", chunks.c.document, chunks.c.died)
 Index("chunks_metadata", chunks.c.metadata, chunks.c.died)

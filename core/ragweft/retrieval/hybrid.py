@@ -245,6 +245,7 @@ class Hybrid:
             generation=snapshot.generation,
             degraded=tuple(degraded),
             floors={leg: float(r.scores[-1]) for leg, r in rankings.items() if len(r.rows) >= n},
+            tuning=tuning,
         )
         return Results(hits=hits, query=query.text, trace=trace)
 
@@ -321,7 +322,11 @@ def _origins(
     look: Look,
     rows: Sequence[int],
 ) -> dict[int, dict[str, Origin]]:
-    total = sum(weights[leg] for leg, ranking in rankings.items() if len(ranking.rows)) or 1.0
+    total = sum(weights[leg] for leg, ranking in rankings.items() if len(ranking.rows))
+    if not total:
+        # As the fusion does: with every weighted leg silent, the others count alike.
+        weights = dict.fromkeys(rankings, 1.0)
+        total = float(sum(len(ranking.rows) > 0 for ranking in rankings.values())) or 1.0
     found: dict[int, dict[str, Origin]] = {row: {} for row in rows}
     for leg, ranking in rankings.items():
         places = {row: place for place, row in enumerate(ranking.rows.tolist())}

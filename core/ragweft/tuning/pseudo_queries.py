@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ragweft.ledger.snapshot import StoredChunk
 
-__all__ = ["PseudoQuery", "pseudo_query"]
+__all__ = ["PseudoQuery", "pseudo_query", "says"]
 
 _FEWEST_TERMS, _MOST_TERMS = 3, 25
 """Of a question; shorter ones are names of many things, longer ones no questions."""
@@ -23,7 +23,7 @@ _FEWEST_LEFT = 8
 _FEWEST_SENTENCES = 3
 
 _DOCSTRING = re.compile(r"(\"\"\"|''')\s*(.+?)(?:\n\s*\n|\n\s*[:@]|\1)", re.DOTALL)
-_COMMENT = re.compile(r"(?:^[ \t]*(?://+[/!]?|#+|\*|/\*+)[ \t]?.*\n?)+", re.MULTILINE)
+_COMMENT = re.compile(r"(?:^[ \t]*(?://+[/!]?|#+|\*|/\*+|--+(?=[ \t]))[ \t]?.*\n?)+", re.MULTILINE)
 _COMMENT_MARK = re.compile(r"^[ \t]*(?://+[/!]?|#+|\*+/?|/\*+|--+|;+|%+)[ \t]?", re.MULTILINE)
 _COMMENT_END = re.compile(r"\*+/\s*$")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|(?<=[。！？])|\n\s*\n")
@@ -56,15 +56,24 @@ def pseudo_query(stored: StoredChunk, *, terms: Terms) -> PseudoQuery | None:
         question = " ".join(_COMMENT_MARK.sub("", _COMMENT_END.sub("", raw)).split())
         question = _SENTENCE_END.split(question)[0].strip()
         found = _FEWEST_TERMS <= len(set(terms(question))) <= _MOST_TERMS
-        if found and len(terms(text)) >= _FEWEST_LEFT:
-            return PseudoQuery(
-                row=stored.row,
-                document_id=stored.chunk.document_id,
-                text=question,
-                masked_context=context,
-                masked_text=text,
-            )
+        if not found or len(terms(text)) < _FEWEST_LEFT:
+            continue
+        query = PseudoQuery(
+            row=stored.row,
+            document_id=stored.chunk.document_id,
+            text=question,
+            masked_context=context,
+            masked_text=text,
+        )
+        # A line that is said twice, such as a title the text begins with, would answer itself.
+        if not says(query.masked, question):
+            return query
     return None
+
+
+def says(text: str, question: str) -> bool:
+    """Whether *text* holds *question* word for word, whatever the case and the line breaks."""
+    return " ".join(question.split()).casefold() in " ".join(text.split()).casefold()
 
 
 def _lines_about(stored: StoredChunk) -> Iterator[tuple[str, str, str]]:
