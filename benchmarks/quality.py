@@ -93,7 +93,30 @@ def main() -> None:
     parts.append(
         "Command: `python benchmarks/quality.py --data FOLDER" + (" --minilm`" if chosen.minilm else "`")
     )
-    (RESULTS / "quality.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
+    result = "\n".join(parts) + "\n"
+    (RESULTS / "quality.md").write_text(result, encoding="utf-8")
+    show_in_readme(result)
+
+
+def show_in_readme(result: str) -> None:
+    """Show the main rows of the first table in the README, between its markers."""
+    wanted = (
+        "| | ",
+        "|---",
+        "| aim ",
+        "| plain",
+        "| words alone",
+        "| meaning alone",
+        "| rank fusion",
+        "| default ",
+    )
+    first = result[result.index("| | ") :].partition("\n\n")[0].splitlines()
+    table = "\n".join(line for line in first if line.startswith(wanted))
+    readme = RESULTS.parents[1] / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    begin, end = "<!-- quality:begin -->\n", "<!-- quality:end -->"
+    before, rest = text.split(begin)
+    readme.write_text(before + begin + table + "\n" + end + rest.partition(end)[2], encoding="utf-8")
 
 
 def _static(datasets: Mapping[str, Dataset], work: Path) -> str:

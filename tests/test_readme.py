@@ -56,3 +56,11 @@ def test_the_numbers_shown_are_the_numbers_measured() -> None:
     rows = [line for line in table.splitlines() if line.startswith("|")]
     assert len(rows) > 5
     assert "\n".join(rows) in (ROOT / "benchmarks" / "results" / "foundation.md").read_text()
+
+
+def test_the_quality_shown_is_the_quality_measured() -> None:
+    table = README[README.index("<!-- quality:begin -->") : README.index("<!-- quality:end -->")]
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert len(rows) >= 6
+    measured = (ROOT / "benchmarks" / "results" / "quality.md").read_text().splitlines()
+    assert [row for row in rows if row not in measured] == []

@@ -22,7 +22,8 @@ from ragweft.opening import as_uris, find_folder, settle_recipe
 from ragweft.recipe import Recipe
 from ragweft.retrieval.hybrid import bare_hit
 from ragweft.retrieval.reranked import Reranked
-from ragweft.tuning.profiling import refresh_profile
+from ragweft.tuning.candidates import gather
+from ragweft.tuning.profiling import keep_tuning, refresh_profile
 from ragweft.types import Chunk, Document, Results
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
-    from ragweft.types import Hit, Metadata, SyncReport
+    from ragweft.tuning.candidates import Candidates
+    from ragweft.types import Hit, Metadata, SyncReport, Tuning
 
 __all__ = ["Index"]
 
@@ -291,6 +293,22 @@ class Index:
             total = snapshot.count_live()
         results = self._hybrid.retrieve(query, k=max(total, 1), where=where)
         return next((hit for hit in results if hit.chunk.id == chunk_id), None)
+
+    def candidates(
+        self, queries: Sequence[str], *, n: int = 0, progress: Progress = _silent
+    ) -> list[Candidates]:
+        """For each query what a search would weigh, without weighing it; *n* as a search for *n* hits would."""
+        self._check_open()
+        return gather(self._parts, queries, n=n, progress=progress)
+
+    def keep_tuning(self, tuning: Tuning | None, *, progress: Progress = _silent) -> None:
+        """Search by *tuning* from now on, in every process; None: by what the corpus itself speaks for.
+
+        Raises:
+            RecipeError: the recipe's dense_weight is a number, which stands.
+        """
+        self._check_open(writing=True)
+        keep_tuning(self._parts, tuning, progress=progress)
 
     def catch_up(self, *, progress: Progress = _silent) -> None:
         """Bring every follower level with the ledger; followers busy in another process are left to it."""

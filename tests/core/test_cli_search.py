@@ -92,7 +92,7 @@ def test_json_holds_what_is_printed(synced: Cli) -> None:
     assert set(hit["citation"]) == {"source", "uri", "lines", "headings", "title"}
     assert hit["citation"]["source"] == "docs/guide.md"
     assert hit["document"] == hit["citation"]["uri"] == Path("docs/guide.md").absolute().as_uri()
-    assert set(hit["origins"]) <= {"dense", "lexical"}
+    assert set(hit["origins"]) <= {"dense", "lexical", "late", "document"}
     assert set(hit["origins"]["lexical"]) == {"rank", "score", "normalised", "share"}
     assert hit["metadata"]["suffix"] == ".md"
     assert {stage["name"] for stage in payload["trace"]["stages"]} >= {"dense", "lexical", "fuse", "hydrate"}
@@ -117,6 +117,17 @@ def test_explain_shows_every_opinion_and_the_trace(synced: Cli) -> None:
     assert re.search(r"chunk [0-9a-f]{32}", out)
     assert re.search(r"^generation 1 · [\d.]+ ms · cache off$", out, re.MULTILINE)
     assert re.search(r"^lexical +[\d.]+ +\d+  bm25$", out, re.MULTILINE)
+    assert re.search(r"closeness #1 +maxsim [\d.]+ +normalised 1\.00 +share 0\.\d+", out)
+    assert re.search(r"^weights: meaning 0\.3, words 0\.7, closeness 0\.35, document 0\.3$", out, re.MULTILINE)
+    assert re.search(r"^because meaning 0\.3 as for any corpus: ", out, re.MULTILINE)
+    Path("docs/long.md").write_text(
+        "# Tides\n" + "".join(f"\n## Port {n}\n\n" + "The moon pulls. " * 90 for n in range(4))
+    )
+    lent = synced("search", "the moon pulls at port 2", "--in", "docs", "-k", "3", "--explain").out
+    assert re.search(r"document  #1 +best [\d.]+ +normalised [\d.]+ +share 0\.\d+", lent)
+    assert not re.search("· (document|closeness)", lent), "the line of reasons stays short"
+    trace = json.loads(synced("search", "rotate", "--json").out)["trace"]
+    assert (trace["tuning"]["dense_weight"], trace["tuning"]["origin"]) == (0.3, "default")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import select
 import shutil
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from cli_runner import FLAT_TOML, Cli, settled, write_recipe
 from ragweft.cli.progress import Bar
 from ragweft.cli.report import summary
-from ragweft.types import Failure, SyncReport
+from ragweft.types import Failure, SyncReport, Tuning
 
 
 @pytest.fixture
@@ -114,8 +115,14 @@ def test_status_for_people_and_programs(synced: Cli) -> None:
     assert re.search(r"^followers +flat +level  generation 1$", out, re.MULTILINE)
     assert re.search(r"^ +lexical  level  generation 1$", out, re.MULTILINE)
     assert re.search(r"^spent +nothing$", out, re.MULTILINE)
+    assert re.search(r"^weights +meaning 0\.3, words 0\.7, closeness 0\.35, document 0\.3$", out, re.MULTILINE)
+    assert re.search(r"^ +because meaning 0\.3 as for any corpus", out, re.MULTILINE)
+    values = out.split("weights", 1)[1].split("followers", 1)[0].splitlines()
+    assert all(len(line) <= 80 for line in values)
     payload = json.loads(synced("status", "--json").out)
     assert payload["documents"] == 3
+    assert payload["tuning"]["origin"] == "default"
+    assert set(payload["tuning"]) == {field.name for field in fields(Tuning)}
     assert payload["pipeline"].startswith("Hybrid(dense(static:")
     assert [state["name"] for state in payload["followers"]] == ["flat", "lexical"]
 

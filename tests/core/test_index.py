@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,7 +44,7 @@ def test_from_a_folder_to_a_cited_hit(index: Index, docs: Path) -> None:
     assert best.citation.title == "Keys"
     assert set(best.origins) == {"dense", "lexical", "late"}
     assert best.origins["lexical"].rank == 1
-    assert [stage.name for stage in results.trace.stages] == ["dense", "lexical", "fuse", "hydrate"]
+    assert [stage.name for stage in results.trace.stages] == ["dense", "lexical", "fuse", "late", "hydrate"]
     assert results.trace.generation == report.generation
     assert results.trace.degraded == ()
 

@@ -96,3 +96,39 @@ def test_fingerprints_tell_recipes_apart() -> None:
         assert changed.fingerprint not in seen
         seen.add(changed.fingerprint)
     assert Recipe().fingerprint == Recipe().fingerprint
+
+
+def test_the_weight_of_meaning_is_a_number_or_the_word() -> None:
+    assert Recipe().retrieval.dense_weight == "auto"
+    assert parse_recipe('[retrieval]\ndense_weight = "auto"').retrieval.dense_weight == "auto"
+    whole = parse_recipe("[retrieval]\ndense_weight = 1").retrieval.dense_weight
+    assert (whole, type(whole)) == (1.0, float), "TOML's whole number is the same recipe as its decimal"
+    given = Recipe(retrieval=Retrieval(dense_weight=0.25))
+    assert parse_recipe(write_recipe(given)) == given
+    assert 'dense_weight = "auto"' in write_recipe(Recipe())
+    assert given.fingerprint != Recipe().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('dense_weight = "automatic"', ("line 2", "must be a number", 'or "auto"')),
+        ("dense_weight = true", ("line 2", "must be a number", 'or "auto"')),
+        ("dense_weight = -0.1", ("line 2", "between 0.0 and 1.0")),
+        ('late_weight = "auto"', ("line 2", "must be a number")),
+        ("late_weight = 1.1", ("line 2", "between 0.0 and 1.0")),
+        ("late_pool = 0", ("line 2", "between 1 and")),
+        ("document_weight = -1", ("line 2", "between 0.0 and")),
+    ],
+)
+def test_weights_out_of_reach_are_refused(text: str, says: tuple[str, ...]) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(f"[retrieval]\n{text}")
+    for part in says:
+        assert part in str(caught.value)
+    assert ('or "auto"' in str(caught.value)) == ('or "auto"' in says)
+
+
+def test_the_published_pipeline_takes_no_second_look() -> None:
+    retrieval = Recipe.preset("contextual-retrieval").retrieval
+    assert (retrieval.dense_weight, retrieval.late_weight, retrieval.document_weight) == (0.5, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""The command line: `ragweft sync`, `search`, `status`, `verify`, `show`, `remove`, `eval`.
+"""The command line: `ragweft sync`, `search`, `status`, `verify`, `show`, `remove`, `tune`, `eval`.
 
 Results go to stdout; progress and messages go to stderr. Exit status: 0 done; 1 failed; 2 wrong usage; 3 done,
 but a file could not be read; 130 interrupted.
@@ -20,6 +20,7 @@ from ragweft.cli.search import search
 from ragweft.cli.show import show
 from ragweft.cli.status import status
 from ragweft.cli.sync import sync
+from ragweft.cli.tune import tune
 from ragweft.cli.verify import verify
 
 __all__ = ["build_app", "main"]
@@ -54,7 +55,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_before_the_verb)
-    for verb in (search, sync, status, show, remove, verify):
+    for verb in (search, sync, status, show, remove, verify, tune):
         app.command()(verb)
     app.command("eval")(evaluate_recipes)
     return app

@@ -30,6 +30,7 @@ _LEGS = {
     "late": ("closeness", "maxsim"),
     "document": ("document", "best"),
 }
+_SECOND = ("late", "document")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +93,8 @@ def heading_path(citation: Citation) -> str:
 
 def why(hit: Hit) -> str:
     """In one line, why a hit ranked where it did."""
-    # What a document lends is no opinion of the passage.
-    opinions = [_opinion(name, origin) for name, origin in _in_order(hit) if name != "document"]
+    # The second look follows from these; with it the line would not fit beside a hit.
+    opinions = [_opinion(name, origin) for name, origin in _in_order(hit) if name not in _SECOND]
     return " · ".join([f"score {figure(hit.score)}", *opinions])
 
 
@@ -161,6 +162,4 @@ def _opinion(name: str, origin: Origin) -> str:
         moved = f", {'up' if origin.share > 0 else 'down'} {places}" if places else ""
         return f"rerank #{origin.rank} ({figure(origin.score)}{moved})"
     label, unit = _LEGS.get(name, (name, "score"))
-    if name == "late":
-        return f"{label} #{origin.rank}"
     return f"{label} #{origin.rank} ({unit} {figure(origin.score)})"

@@ -81,14 +81,14 @@ def load_dataset(
     folder = dataset_folder(path)
     if queries is not None and queries < 1:
         raise LoadError(f"{folder}: at least one query must be asked, got {queries}")
-    file, chosen = _judgement_file(folder, split)
+    file, chosen = judgement_file(folder, split)
     name = folder.resolve().name
     if chosen is not None and split is not None and len(splits_in(folder)) > 1:
         name = f"{name}/{chosen}"
     judged = _given(folder, file) if chunks == "given" else _to_be_cut(folder, file)
-    texts = _queries(folder)
+    texts = queries_in(folder)
     qrels = _answerable(judged.qrels, texts, name)
-    asked = _spread([query for query in texts if query in qrels], queries)
+    asked = spread([query for query in texts if query in qrels], queries)
     if not asked:
         raise LoadError(f"{folder}: no query has anything to find; check the ids in queries and judgements")
     return Dataset(
@@ -100,7 +100,7 @@ def load_dataset(
     )
 
 
-def _judgement_file(folder: Path, split: str | None) -> tuple[Path | None, str | None]:
+def judgement_file(folder: Path, split: str | None) -> tuple[Path | None, str | None]:
     """The qrels to read and their split; None and None where gold spans have to do."""
     known = splits_in(folder)
     there = ", ".join(known) or "none"
@@ -151,7 +151,7 @@ def _given(folder: Path, file: Path | None) -> _Judged:
         )
     spans: Spans = {}
     if (gold := find_file(folder, "spans")) is not None and all(item.span for item in items):
-        spans = _spans(gold, lengths=None)
+        spans = gold_spans(gold, lengths=None)
     qrels = _known_only(judgements(file), {item.id for item in items}, file)
     return _Judged(items=items, qrels=qrels, spans=spans)
 
@@ -166,7 +166,7 @@ def _to_be_cut(folder: Path, file: Path | None) -> _Judged:
     whole = find_file(folder, "docs") is not None
     gold = find_file(folder, "spans") if whole else None
     if gold is not None:
-        spans = _spans(gold, lengths=lengths)
+        spans = gold_spans(gold, lengths=lengths)
         wanted = spans if file is None else judgements(file)
         qrels: Qrels = {query: dict.fromkeys(spans.get(query, {}), 1) for query in wanted}
         return _Judged(items=items, qrels=qrels, spans=spans)
@@ -215,7 +215,7 @@ def _standing(entry: Entry) -> tuple[str | None, Span | None]:
     return owner, Span(start=place.offset("start"), end=place.offset("end"))
 
 
-def _spans(path: Path, *, lengths: Mapping[str, int] | None) -> Spans:
+def gold_spans(path: Path, *, lengths: Mapping[str, int] | None) -> Spans:
     """Query id to gold span id to document and span; *lengths* of the documents, where they are known."""
     found: dict[str, dict[str, tuple[str, Span]]] = {}
     for entry in entries(path):
@@ -248,7 +248,8 @@ def _spans_of(asked: Sequence[str], spans: Spans, name: str) -> Spans:
     return {} if lacking else {query: spans[query] for query in asked}
 
 
-def _queries(folder: Path) -> dict[str, str]:
+def queries_in(folder: Path) -> dict[str, str]:
+    """Query id to text, in the order of the file."""
     path = find_file(folder, "queries")
     if path is None:
         raise LoadError(f"{folder}: there is no queries.jsonl; is it a dataset in the BEIR layout?")
@@ -276,7 +277,7 @@ def _answerable(qrels: Qrels, texts: Mapping[str, str], name: str) -> dict[str, 
     return kept
 
 
-def _spread(names: Sequence[str], wanted: int | None) -> Sequence[str]:
+def spread(names: Sequence[str], wanted: int | None) -> Sequence[str]:
     """*wanted* of the names, at equal distances: a file is often sorted, and its head one kind of query."""
     if wanted is None or wanted >= len(names):
         return names

@@ -35,8 +35,9 @@ class Profile:
     chunks: int
     """How many chunks there were."""
     containing: NDArray[np.int32]
-    """For every token of the static table, how many of these chunks hold it: shape (vocabulary,). Of a large index an
-    even sample was counted and scaled up."""
+    """For every token of the static table, how many of these chunks hold it: shape (vocabulary,).
+
+    Of a large index an even sample was counted and scaled up."""
     tuning: Tuning | None = None
     """None while nothing was found out."""
 

@@ -132,7 +132,7 @@ class Hybrid:
         n = max(self._pool, query.k)
         steps = [
             Step(
-                call=partial(_ask, leg, query.text, n, scope),
+                call=partial(ask, leg, query.text, n, scope),
                 acall=partial(_aask, leg, query.text, n, scope, self._threads) if leg.aask else None,
                 tolerant=len(self._legs) > 1,
                 quick=not leg.waits,
@@ -203,7 +203,7 @@ class Hybrid:
         rankings: dict[str, Ranking] = {}
         for answer in answers:
             started = time.perf_counter()
-            done = self._tried(partial(_complete, answer, admitted, snapshot, scope, n), answer.leg, degraded)
+            done = self._tried(partial(complete, answer, admitted, snapshot, scope, n), answer.leg, degraded)
             if done is None:
                 continue
             ranking, unseen = done
@@ -250,7 +250,8 @@ class Hybrid:
         return Results(hits=hits, query=query.text, trace=trace)
 
 
-def _ask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
+def ask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
+    """The leg's *n* best for a query of that *text*."""
     started = time.perf_counter()
     question = leg.ask(text)
     ranking = question.search(n=n, among=scope.among)
@@ -285,7 +286,7 @@ def _deeper(answer: Answer, scope: Scope) -> Answer:
     return replace(answer, ranking=ranking, asked=asked, ms=answer.ms + _since(started))
 
 
-def _complete(
+def complete(
     answer: Answer, admitted: dict[int, int], snapshot: Snapshot, scope: Scope, n: int
 ) -> tuple[Ranking, int]:
     """The leg's *n* best of the rows *admitted* and of those it has not applied yet; how many these were."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Scores = NDArray[np.float64]
 
-__all__ = ["Look", "SecondLook"]
+__all__ = ["Combination", "Look", "SecondLook", "combine", "late_share"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,44 +76,35 @@ class SecondLook:
             documents: row to the key of its document.
             bounded: whether fused scores lie between 0 and 1 by themselves.
         """
-        share = tuning.late_weight * (1.0 - tuning.dense_weight) if profile is not None else 0.0
+        share = late_share(tuning) if profile is not None else 0.0
         if not len(fused.rows) or (share <= 0 and tuning.document_weight <= 0):
             return Look(rows=fused.rows, scores=fused.scores, scale=1.0, origins={})
-        scores, scale = fused.scores, 1.0
-        if not bounded:
-            spread = float(fused.scores[0] - fused.scores[-1])
-            scores, scale = convex(fused.scores), 1.0 / spread if spread else 1.0
-        origins: dict[int, dict[str, Origin]] = {}
-        late = self._late(query, fused.rows[: self._pool], profile, snapshot) if share > 0 else None
-        if late is not None:
-            normalised = convex(late.astype(np.float64))
-            scores = (1.0 - share) * scores
-            scores[: len(late)] += share * normalised
-            scale *= 1.0 - share
-            for place, position in enumerate(np.lexsort((fused.rows[: len(late)], -late)).tolist()):
-                origins[int(fused.rows[position])] = {
-                    "late": Origin(
-                        rank=place + 1,
-                        score=float(late[position]),
-                        normalised=float(normalised[position]),
-                        share=share * float(normalised[position]),
-                    )
-                }
-        if tuning.document_weight > 0:
-            scores = _lent(fused.rows, scores, documents, tuning.document_weight, origins)
-        scores = np.round(scores, 9)
-        order = np.lexsort((fused.rows, -scores))
+        late = self.late(query, fused.rows[: self._pool], profile, snapshot) if share > 0 else None
+        lending = tuning.document_weight > 0
+        keys = [documents[row] for row in fused.rows.tolist()] if lending else []
+        found = combine(
+            fused,
+            late,
+            np.array(keys, dtype=np.int64),
+            share=share,
+            document_weight=tuning.document_weight,
+            bounded=bounded,
+        )
         return Look(
-            rows=fused.rows[order],
-            scores=scores[order],
-            scale=scale,
-            origins=origins,
+            rows=fused.rows[found.order],
+            scores=found.scores[found.order],
+            scale=found.scale,
+            origins=_origins(fused.rows, late, share, found),
             looked_at=len(late) if late is not None else 0,
         )
 
-    def _late(
+    def late(
         self, query: str, rows: Rows, profile: Profile | None, snapshot: Snapshot
     ) -> NDArray[np.float32] | None:
+        """How closely each of *rows* meets *query*, shape (len(rows),); None where nothing can be told.
+
+        A row's score does not depend on the other rows.
+        """
         ids = np.unique(self._vocabulary.encode(query).ids)
         if profile is None or not len(ids):
             return None
@@ -124,23 +115,93 @@ class SecondLook:
         return late_interaction(ids, weights, passages, self._vocabulary.token_vectors())
 
 
-def _lent(
-    rows: Rows,
-    scores: Scores,
-    documents: Mapping[int, int],
-    weight: float,
-    origins: dict[int, dict[str, Origin]],
-) -> Scores:
-    """*scores* with what the best candidate of each document lends to the document's others."""
-    keys = np.array([documents[row] for row in rows.tolist()], dtype=np.int64)
-    _, places = np.unique(keys, return_inverse=True)
-    best = np.full(int(places.max()) + 1, -np.inf)
-    np.maximum.at(best, places, scores)
-    lent: Scores = weight / (1.0 + weight) * (best[places] - scores)
-    for position in np.flatnonzero(lent > 0).tolist():
-        row = int(rows[position])
-        lender = float(best[places[position]])
-        origins.setdefault(row, {})["document"] = Origin(
-            rank=1, score=lender, normalised=lender, share=float(lent[position])
-        )
-    return scores + lent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combination:
+    """What the parts of a search come to; every array but `order` in the order of the fused rows."""
+
+    scores: Scores
+    order: NDArray[np.intp]
+    """Positions from the best down; ties by rising row."""
+    scale: float
+    """What a share of the fusion counts in the final score."""
+    late: Scores | None
+    """Normalised, of the candidates looked at."""
+    lender: Scores | None
+    """The best score of each candidate's document; None where documents lend nothing."""
+    lent: Scores | None
+
+
+def late_share(tuning: Tuning) -> float:
+    """What late interaction counts in the final score, from 0 to 1."""
+    return tuning.late_weight * (1.0 - tuning.dense_weight)
+
+
+def combine(
+    fused: Fused,
+    late: NDArray[np.float32] | None,
+    documents: NDArray[np.int64],
+    *,
+    share: float,
+    document_weight: float,
+    bounded: bool,
+) -> Combination:
+    """Fusion, late interaction and documents in one score; a pure function of at least one candidate.
+
+    Args:
+        fused: candidates, best first.
+        late: raw late interaction of the first candidates; None leaves it out.
+        documents: the key of each candidate's document, shape (n,); not looked at if they lend nothing.
+        share: what late interaction counts, see `late_share`.
+        document_weight: what the best candidate of a document lends to its others.
+        bounded: whether fused scores lie between 0 and 1 by themselves.
+    """
+    scores, scale = fused.scores, 1.0
+    if not bounded:
+        spread = float(fused.scores[0] - fused.scores[-1])
+        scores, scale = convex(fused.scores), 1.0 / spread if spread else 1.0
+    normalised = convex(late.astype(np.float64)) if late is not None else None
+    if normalised is not None:
+        scores = (1.0 - share) * scores
+        scores[: len(normalised)] += share * normalised
+        scale *= 1.0 - share
+    lender: Scores | None = None
+    lent: Scores | None = None
+    if document_weight > 0:
+        _, places = np.unique(documents, return_inverse=True)
+        best = np.full(int(places.max()) + 1, -np.inf)
+        np.maximum.at(best, places, scores)
+        lender = best[places]
+        lent = document_weight / (1.0 + document_weight) * (lender - scores)
+        scores = scores + lent
+    scores = np.round(scores, 9)
+    return Combination(
+        scores=scores,
+        order=np.lexsort((fused.rows, -scores)),
+        scale=scale,
+        late=normalised,
+        lender=lender,
+        lent=lent,
+    )
+
+
+def _origins(
+    rows: Rows, late: NDArray[np.float32] | None, share: float, found: Combination
+) -> dict[int, dict[str, Origin]]:
+    origins: dict[int, dict[str, Origin]] = {}
+    if late is not None and found.late is not None:
+        for place, position in enumerate(np.lexsort((rows[: len(late)], -late)).tolist()):
+            origins[int(rows[position])] = {
+                "late": Origin(
+                    rank=place + 1,
+                    score=float(late[position]),
+                    normalised=float(found.late[position]),
+                    share=share * float(found.late[position]),
+                )
+            }
+    if found.lent is not None and found.lender is not None:
+        for position in np.flatnonzero(found.lent > 0).tolist():
+            lender = float(found.lender[position])
+            origins.setdefault(int(rows[position]), {})["document"] = Origin(
+                rank=1, score=lender, normalised=lender, share=float(found.lent[position])
+            )
+    return origins

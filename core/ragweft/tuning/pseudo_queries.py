@@ -1,7 +1,9 @@
 """Questions a corpus asks itself: what an author wrote *about* a passage, taken out of it and asked for it.
 
-A title says in other words what its text says; so does a docstring of its code, and the first sentence of a
-passage of what follows. With that line masked, a leg that finds the passage again has understood something.
+A title says in other words what its text says; so does a docstring of its code, or a comment. With that line
+masked, a leg that finds the passage again has understood something. First sentences of prose will not do: what
+follows them goes on without repeating their words, where people's questions share some with the answer. Over
+SQuAD's articles they overrated meaning (0.74 for MiniLM, with which nDCG@10 is 82.2; at 0.5 it is 88.9).
 """
 
 from __future__ import annotations
@@ -20,14 +22,12 @@ _FEWEST_TERMS, _MOST_TERMS = 3, 25
 """Of a question; shorter ones are names of many things, longer ones no questions."""
 _FEWEST_LEFT = 8
 """Terms a passage must keep once the question is taken out of it."""
-_FEWEST_SENTENCES = 3
 
 _DOCSTRING = re.compile(r"(\"\"\"|''')\s*(.+?)(?:\n\s*\n|\n\s*[:@]|\1)", re.DOTALL)
 _COMMENT = re.compile(r"(?:^[ \t]*(?://+[/!]?|#+|\*|/\*+|--+(?=[ \t]))[ \t]?.*\n?)+", re.MULTILINE)
 _COMMENT_MARK = re.compile(r"^[ \t]*(?://+[/!]?|#+|\*+/?|/\*+|--+|;+|%+)[ \t]?", re.MULTILINE)
 _COMMENT_END = re.compile(r"\*+/\s*$")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\sa-z])|(?<=[。！？])|\n\s*\n")
-_CODE = re.compile(r"[{};]\s*$|^\s*(?:def|class|fn|func|import|use|from|package|#include)\b.*", re.MULTILINE)
 
 Terms = Callable[[str], Sequence[str]]
 
@@ -87,6 +87,3 @@ def _lines_about(stored: StoredChunk) -> Iterator[tuple[str, str, str]]:
         found = pattern.search(chunk.text)
         if found:
             yield found[group], chunk.context, chunk.text.replace(found[group], " ", 1)
-    sentences = [sentence for sentence in _SENTENCE_END.split(chunk.text) if sentence.strip()]
-    if len(sentences) >= _FEWEST_SENTENCES and not _CODE.search(chunk.text):
-        yield sentences[0], chunk.context, chunk.text.replace(sentences[0], " ", 1)

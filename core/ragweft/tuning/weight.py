@@ -50,7 +50,7 @@ def estimate(utilities: NDArray[np.float64], prior: Prior) -> Estimate:
     differences = utilities - utilities[:, [best]]
     count = len(utilities)
     errors = differences.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.ones(len(GRID))
-    # Differences equal for every question leave no spread to estimate from; one more question might differ by 1.
+    # Differences equal for every question leave no spread to estimate from: one more question may differ by 1.
     apart = (means[best] - means) / np.where(errors > 0, errors, 1.0 / count)
     belief = -((GRID - prior.mean) ** 2) / (2 * prior.deviation**2) - apart**2 / 2
     plausible = np.exp(belief - belief.max())
