@@ -210,13 +210,12 @@ MARKDOWN = f"# Rotating a signing key\n\nRun the command. {BODY}\n"
         (SQL, "", None, "Accounts that have been silent for a year"),
         (C, "", None, "Flush every dirty page to disk."),
         (COMMENTED, "", None, "Wait until the peer answers."),
-        (PROSE, "", None, "Tides follow the moon and sun."),
-        (CHINESE, "", None, "潮汐跟随月亮和太阳的运动。"),
+        (CHINESE, "潮汐与月亮的关系", None, "潮汐与月亮的关系"),
         (BODY, "Rotating a signing key", "Keys", "Rotating a signing key"),
         (BODY, "", "Rotating a signing key", "Rotating a signing key"),
         (MARKDOWN, "", None, "Rotating a signing key"),
     ],
-    ids=["python", "sql", "c", "hash", "prose", "chinese", "context", "title", "heading"],
+    ids=["python", "sql", "c", "hash", "chinese", "context", "title", "heading"],
 )
 def test_questions_and_what_is_left(text: str, context: str, title: str | None, question: str) -> None:
     found = question_of(text, context=context, title=title)
@@ -228,9 +227,12 @@ def test_questions_and_what_is_left(text: str, context: str, title: str | None, 
 
 def test_a_title_the_text_repeats_is_not_asked_for() -> None:
     assert question_of(MARKDOWN, context="Rotating a signing key") is None
-    prose = question_of(f"{PROSE} Rotating a Signing\nKey.", title="Rotating a signing key")
-    assert prose is not None
-    assert prose.text == "Tides follow the moon and sun."
+    assert question_of(f"{PROSE} Rotating a Signing\nKey.", title="Rotating a signing key") is None
+
+
+@pytest.mark.parametrize("text", [PROSE, CHINESE])
+def test_prose_alone_asks_nothing(text: str) -> None:
+    assert question_of(text) is None
 
 
 pieces = st.sampled_from(
@@ -363,7 +365,7 @@ def test_too_few_questions_keep_the_default_and_say_so(tmp_path: Path) -> None:
         tuning = index.status().tuning
         assert (tuning.dense_weight, tuning.origin) == (0.5, "default")
         assert tuning.reason.startswith("meaning 0.5")
-        assert "30 titles and sentences" in tuning.reason
+        assert "30 titles, docstrings and comments" in tuning.reason
         generation = profile_of(index).generation
         index.add(short(1, first=90))
         assert profile_of(index).generation == generation, "it is not asked again at every change"

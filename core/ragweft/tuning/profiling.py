@@ -175,8 +175,8 @@ def _too_few(asked: int, answered: int) -> str:
 def _reason(found: Estimate) -> str:
     words, meaning = found.means[0], found.means[-1]
     return (
-        f"meaning {found.weight:g}: {found.questions} titles, docstrings and comments of the corpus, asked as questions, "
-        f"were answered best at {found.best:g} (reciprocal rank {found.means.max():.2f}; "
+        f"meaning {found.weight:g}: {found.questions} titles, docstrings and comments of the corpus, asked as "
+        f"questions, were answered best at {found.best:g} (reciprocal rank {found.means.max():.2f}; "
         f"words alone {words:.2f}, meaning alone {meaning:.2f})"
     )
 
