@@ -280,7 +280,7 @@ def test_the_code_of_the_documentation_runs(tmp_path: Path, monkeypatch: pytest.
     write_articles(tmp_path / "my-dataset")
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (code,) = re.findall(r"## In a program\n\n```python\n(.*?)```", page, flags=re.DOTALL)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
