@@ -173,7 +173,7 @@ def stored(text: str, *, context: str = "", title: str | None = None) -> StoredC
 
 
 def question_of(text: str, *, context: str = "", title: str | None = None) -> PseudoQuery | None:
-    return pseudo_query(stored(text, context=context, title=title), terms=TERMS)
+    return pseudo_query(stored(text, context=context, title=title), terms=TERMS, alone=True)
 
 
 BODY = "ledger rows commit followers journal vectors lexical segments checkpoint generation snapshot"
@@ -223,6 +223,20 @@ def test_questions_and_what_is_left(text: str, context: str, title: str | None, 
     assert found.text == question
     assert not says(found.masked, question)
     assert len(TERMS(found.masked_text)) >= 8
+
+
+def test_the_title_of_many_passages_asks_for_none_of_them() -> None:
+    one_of_many = stored(BODY, context="Rotating a signing key", title="Rotating a signing key")
+    assert pseudo_query(one_of_many, terms=TERMS, alone=False) is None
+    assert pseudo_query(one_of_many, terms=TERMS, alone=True) is not None
+
+
+def test_passages_alone_in_their_document_are_known(index: Index) -> None:
+    index.add([Chunk(id=f"c{n}", document_id="many", text=f"alpha {n}") for n in range(3)])
+    index.add(Chunk(id="lone", document_id="one", text="beta"))
+    with index.ledger.snapshot() as snapshot:
+        every = snapshot.born_after(0).tolist()
+        assert [e.chunk.id for e in snapshot.hydrate(list(snapshot.alone(every))).values()] == ["lone"]
 
 
 def test_a_title_the_text_repeats_is_not_asked_for() -> None:

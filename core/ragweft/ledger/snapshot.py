@@ -132,6 +132,15 @@ class Snapshot:
         step = -(-len(rows) // most) if rows else 1
         return rows[::step]
 
+    def alone(self, rows: Sequence[int]) -> set[int]:
+        """Those of *rows* whose document has no other living chunk."""
+        own = chunks.alias()
+        others = select(chunks.c.row).where(
+            chunks.c.document == own.c.document, chunks.c.died == ALIVE, chunks.c.row != own.c.row
+        )
+        query = select(own.c.row).where(_asked(own.c.row), ~others.exists())
+        return set(self._connection.execute(query, {"asked": json.dumps(list(rows))}).scalars())
+
     @cached_property
     def profile_number(self) -> int:
         """Which profile is the newest; 0 for none."""

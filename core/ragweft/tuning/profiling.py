@@ -195,8 +195,11 @@ def _questions(parts: Parts) -> list[PseudoQuery]:
         random.Random(0).shuffle(rows)  # noqa: S311
         for start in range(0, len(rows), most):
             stored = snapshot.hydrate(rows[start : start + most])
+            alone = snapshot.alone(list(stored))
             for row in rows[start : start + most]:
-                question = pseudo_query(stored[row], terms=analyzer.terms) if row in stored else None
+                if row not in stored:
+                    continue
+                question = pseudo_query(stored[row], terms=analyzer.terms, alone=row in alone)
                 if question is not None:
                     found.append(question)
                 if len(found) == most:

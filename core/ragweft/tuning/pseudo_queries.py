@@ -50,9 +50,13 @@ class PseudoQuery:
         return f"{self.masked_context}\n\n{self.masked_text}" if self.masked_context else self.masked_text
 
 
-def pseudo_query(stored: StoredChunk, *, terms: Terms) -> PseudoQuery | None:
-    """The question a chunk yields, or None; *terms* are those the lexical leg counts."""
-    for raw, context, text in _lines_about(stored):
+def pseudo_query(stored: StoredChunk, *, terms: Terms, alone: bool) -> PseudoQuery | None:
+    """The question a chunk yields, or None; *terms* are those the lexical leg counts.
+
+    A title is a question for its passage only where the passage is *alone* in its document: asked for one of
+    many, it asks for a subject, which meaning knows better than it knows passages.
+    """
+    for raw, context, text in _lines_about(stored, alone):
         question = " ".join(_COMMENT_MARK.sub("", _COMMENT_END.sub("", raw)).split())
         question = _SENTENCE_END.split(question)[0].strip()
         found = _FEWEST_TERMS <= len(set(terms(question))) <= _MOST_TERMS
@@ -76,12 +80,12 @@ def says(text: str, question: str) -> bool:
     return " ".join(question.split()).casefold() in " ".join(text.split()).casefold()
 
 
-def _lines_about(stored: StoredChunk) -> Iterator[tuple[str, str, str]]:
+def _lines_about(stored: StoredChunk, alone: bool) -> Iterator[tuple[str, str, str]]:
     """What may serve as a question, best first, each with the context and text left without it."""
     chunk = stored.chunk
-    if chunk.context and "\n" not in chunk.context.strip():
+    if alone and chunk.context and "\n" not in chunk.context.strip():
         yield chunk.context, "", chunk.text
-    elif stored.title:
+    elif alone and stored.title:
         yield stored.title, "", chunk.text
     for pattern, group in ((_DOCSTRING, 2), (_COMMENT, 0)):
         found = pattern.search(chunk.text)
