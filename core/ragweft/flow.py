@@ -108,7 +108,15 @@ async def _await_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Exe
     if quick:
         # One hop for all of them.
         waiting.append(_await(Step(call=partial(_tolerate_all, [steps[i] for i in quick])), threads))
-    answers = await asyncio.gather(*waiting)
+    tasks = [asyncio.ensure_future(each) for each in waiting]
+    try:
+        answers = await asyncio.gather(*tasks)
+    except BaseException:
+        # Nobody waits for the others any more, be it that they cost money or hold a connection.
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
     if quick:
         *answers, together = answers
         for i, answer in zip(quick, cast("list[Any]", together), strict=True):

@@ -358,10 +358,8 @@ class Index:
 
     def _settled(self, report: SyncReport, progress: Progress) -> SyncReport:
         """*report*, once the index has looked over what the corpus has become."""
-        if not report.changed:
-            return report
         try:
-            refresh_profile(self._parts, progress=progress)
+            refresh_profile(self._parts, progress=progress, changed=bool(report.changed))
         except RagweftError as error:
             # The documents are in, and the weights of before go on to serve.
             return replace(report, warnings=(*report.warnings, f"the index kept its weights: {error}"))

@@ -149,7 +149,10 @@ class Origin:
     normalised: float
     """The raw score as the fusion saw it, after normalisation over the pool."""
     share: float
-    """What this leg added to the fused score; for a reranker, how many places it moved the hit up."""
+    """What this stage added to the final score; for a reranker, how many places it moved the hit up.
+
+    With the fusions "convex" and "dbsf" the shares of a hit sum to its score. "rrf" and "zscore" have no
+    bounds of their own: where a second look follows, the sum is larger by what the last candidate scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

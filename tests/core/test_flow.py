@@ -61,6 +61,31 @@ def test_errors_reach_the_flow_and_the_caller(threads: ThreadPoolExecutor) -> No
     assert seen == ["flow", "flow"]
 
 
+def test_an_error_ends_what_runs_beside_it(threads: ThreadPoolExecutor) -> None:
+    ended: list[str] = []
+
+    async def generating() -> str:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("generating")
+        return "never"
+
+    async def failing() -> str:
+        await asyncio.sleep(0)
+        raise ValueError("the question's own search")
+
+    def flow() -> Flow[None]:
+        yield Step(call=str, acall=generating), Step(call=str, acall=failing)
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="own search"):
+            await arun(flow(), threads)
+        assert ended == ["generating"]
+
+    asyncio.run(main())
+
+
 def test_a_tolerant_step_fails_alone(threads: ThreadPoolExecutor) -> None:
     def flow() -> Flow[tuple[object, object]]:
         first, second = yield Step(call=boom, tolerant=True), Step(call=lambda: "fine")

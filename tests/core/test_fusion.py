@@ -29,7 +29,8 @@ def test_convex_by_hand() -> None:
         {2: 0.85, 1: 0.3, 3: 0.0, 4: 0.0}, abs=1e-6
     )
     assert fused.rows.tolist() == [2, 1, 3, 4]
-    assert fused.normalised["lexical"] == {2: 1.0, 4: 0.0}
+    assert fused.normalised["lexical"].tolist() == [1.0, 0.0]
+    assert fused.weights == {"dense": 0.3, "lexical": 0.7}
 
 
 def test_rrf_by_hand() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,8 @@ from conftest import FLAT
 from ragweft import Chunk, Document, Index, Recipe
 from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import BudgetExceeded, ProviderError, RagweftError
-from ragweft.ledger.profile import Profile, keep_profile
+from ragweft.ledger.followers import Slot
+from ragweft.ledger.profile import Profile, change_profile
 from ragweft.ledger.snapshot import StoredChunk
 from ragweft.lexical import Analyzer
 from ragweft.testing import HashEmbedder
@@ -428,7 +431,7 @@ def test_labels_are_not_overruled_by_what_comes_later(tmp_path: Path) -> None:
     labelled = Tuning(dense_weight=0.42, late_weight=0.2, document_weight=0.1, origin="labels", reason="tuned")
     with Index.open(tmp_path / "kb", recipe=FLAT, embedder=Useless()) as index:
         index.add(corpus(60))
-        keep_profile(index.ledger, replace(profile_of(index), tuning=labelled))
+        index.keep_tuning(labelled)
         assert index.status().tuning == labelled
         index.add(corpus(90, first=60))
         assert profile_of(index).chunks == 150
@@ -447,3 +450,76 @@ def test_a_corpus_that_has_grown_by_half_is_asked_again(tmp_path: Path) -> None:
         assert (profile_of(index).chunks, index.status().tuning.chunks) == (90, 60)
         index.add(corpus(1, first=90))
         assert index.status().tuning.chunks == 91
+
+
+LABELLED = Tuning(dense_weight=0.42, late_weight=0.2, document_weight=0.1, origin="labels", reason="tuned")
+
+
+class Interrupting(HashEmbedder):
+    """An embedder during whose first question another process stores labels' weights."""
+
+    index: Index | None = None
+
+    def embed_query(self, text: str) -> Vector:
+        index, self.index = self.index, None
+        if index is not None:
+            change_profile(index.ledger, lambda old: replace(old, tuning=LABELLED) if old else None)
+        return super().embed_query(text)
+
+
+def test_labels_stored_while_the_corpus_is_asked_stay(tmp_path: Path) -> None:
+    embedder = Interrupting(dims=64)
+    with Index.open(tmp_path / "kb", recipe=FLAT, embedder=embedder) as index:
+        embedder.index = index
+        index.add(corpus(60))
+        assert index.status().tuning == LABELLED
+
+
+def test_an_index_without_a_profile_takes_one_when_next_synced(tmp_path: Path) -> None:
+    with Index.open(tmp_path / "kb", recipe=FLAT) as index:
+        index.add(corpus(60))
+        found = index.status().tuning
+    with closing(sqlite3.connect(tmp_path / "kb" / "ledger.db")) as ledger, ledger:
+        ledger.execute("DELETE FROM profiles")
+    with Index.open(tmp_path / "kb", recipe=FLAT) as index:
+        assert index.status().tuning.origin == "default"
+        assert index.add(corpus(60)).unchanged == 60
+        assert index.status().tuning == found
+
+
+def test_weights_by_labels_stay_if_asking_the_corpus_fails(tmp_path: Path) -> None:
+    embedder = Refusing(ProviderError("down", retryable=False))
+    with Index.open(tmp_path / "kb", recipe=FLAT, embedder=embedder) as index:
+        assert index.add(corpus(60)).warnings
+        index.keep_tuning(LABELLED)
+        with pytest.raises(ProviderError, match="down"):
+            index.keep_tuning(None)
+        assert index.status().tuning == LABELLED
+
+
+def test_what_is_dead_but_still_in_the_indexes_is_no_rival(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rivals = [replace(document, id=f"rival {document.id}", title=None) for document in corpus(60)]
+    said = [
+        replace(rival, text=f"{document.title} {rival.text}")
+        for rival, document in zip(rivals, corpus(60), strict=True)
+    ]
+    with Index.open(tmp_path / "kb", recipe=FLAT) as index:
+        index.add([*corpus(60), *said])
+        monkeypatch.setattr(Slot, "catch_up", lambda *_given, **_named: None)
+        index.remove(ids=[rival.id for rival in said])
+        index.keep_tuning(None)
+        assert "reciprocal rank 1.00" in index.status().tuning.reason
+
+
+def test_candidates_go_deeper_where_dead_rows_crowd_the_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Index.open(tmp_path / "kb", recipe=FLAT) as index:
+        index.add([Document(id=f"short {n}", text=f"alpha {n}") for n in range(150)])
+        index.add([Document(id=f"long {n}", text=f"alpha {n} " + "beta gamma delta " * 5) for n in range(120)])
+        monkeypatch.setattr(Slot, "catch_up", lambda *_given, **_named: None)
+        index.remove(ids=[f"short {n}" for n in range(150)])
+        (found,) = index.candidates(["alpha"])
+        assert len(found.rankings["lexical"].rows) == 100

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ragweft.cli.options import DebugOption, JsonOption, settle
+from ragweft.cli.options import (
+    DebugOption,
+    JsonOption,
+    LimitOption,
+    MeasureOption,
+    SeedOption,
+    SplitOption,
+    settle,
+)
 from ragweft.cli.session import guarded, say
 from ragweft.cli.wording import printable
 from ragweft.errors import MissingExtra
@@ -48,27 +56,14 @@ def evaluate_recipes(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            metavar="NAME",
-            help="Judge by qrels/NAME.tsv (default: the only split, test or dev).",
-            show_default=False,
-        ),
-    ] = None,
+    split: SplitOption = None,
     chunks: Annotated[
         Literal["given", "recipe"],
         typer.Option("--chunks", help="Index the corpus as it is cut already, or let each recipe cut."),
     ] = "given",
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, metavar="N", help="Ask N of the queries only.", show_default=False),
-    ] = None,
+    limit: LimitOption = None,
     depth: Annotated[int, typer.Option("--depth", min=10, metavar="N", help="Hits that are judged.")] = 100,
-    measure: Annotated[
-        str, typer.Option("--measure", metavar="NAME", help="What recipes are compared by.")
-    ] = "nDCG@10",
+    measure: MeasureOption = "nDCG@10",
     work: Annotated[
         Path | None,
         typer.Option(
@@ -83,7 +78,7 @@ def evaluate_recipes(
         Path | None,
         typer.Option("--save-run", metavar="DIR", help="Write the rankings as TREC files.", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the random resampling.")] = 0,
+    seed: SeedOption = 0,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:

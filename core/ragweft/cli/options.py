@@ -20,7 +20,11 @@ __all__ = [
     "DebugOption",
     "IndexOption",
     "JsonOption",
+    "LimitOption",
+    "MeasureOption",
+    "SeedOption",
     "Settings",
+    "SplitOption",
     "WhereOption",
     "check_paths",
     "parse_where",
@@ -49,6 +53,23 @@ WhereOption = Annotated[
         help='Only what matches this metadata filter, as in \'{"suffix": ".md"}\'.',
         show_default=False,
     ),
+]
+SplitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help="Judge by qrels/NAME.tsv (default: the only split, test or dev).",
+        show_default=False,
+    ),
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, metavar="N", help="Ask N of the questions only.", show_default=False),
+]
+MeasureOption = Annotated[str, typer.Option("--measure", metavar="NAME", help="The measure that decides.")]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, metavar="N", help="Of everything that is drawn by chance.")
 ]
 
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragweft.cli.options import DebugOption, IndexOption, JsonOption, settle
+from ragweft.cli.options import (
+    DebugOption,
+    IndexOption,
+    JsonOption,
+    LimitOption,
+    MeasureOption,
+    SeedOption,
+    SplitOption,
+    settle,
+)
 from ragweft.cli.session import FAILED, guarded, opened, say
 from ragweft.cli.wording import counted, printable
 
@@ -34,26 +43,13 @@ def tune(
             show_default=False,
         ),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            metavar="NAME",
-            help="Judge by qrels/NAME.tsv (default: the only split, test or dev).",
-            show_default=False,
-        ),
-    ] = None,
-    measure: Annotated[
-        str, typer.Option("--measure", metavar="NAME", help="What weights are chosen by.")
-    ] = "nDCG@10",
+    split: SplitOption = None,
+    measure: MeasureOption = "nDCG@10",
     folds: Annotated[
         int, typer.Option("--folds", min=2, max=20, metavar="N", help="Parts of the cross-validation.")
     ] = 5,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, metavar="N", help="Ask N of the questions only.", show_default=False),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of folds and resampling.")] = 0,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and keep nothing.")] = False,
     reset: Annotated[
         bool, typer.Option("--reset", help="Drop weights chosen by labels and ask the corpus itself again.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -58,9 +59,18 @@ class Profiles:
         return profile
 
 
-def keep_profile(ledger: Ledger, profile: Profile) -> None:
-    """Put *profile* in the place of the one before it."""
-    ledger.change(lambda connection: _replace(connection, profile))
+def change_profile(ledger: Ledger, change: Callable[[Profile | None], Profile | None]) -> None:
+    """Put what *change* makes of the newest profile in its place; None from it leaves everything as it is.
+
+    Both happen in one transaction, so that nothing another process has stored meanwhile is overwritten unseen.
+    """
+
+    def rewrite(connection: Connection) -> None:
+        changed = change(read_profile(connection))
+        if changed is not None:
+            _replace(connection, changed)
+
+    ledger.change(rewrite)
 
 
 def newest_number(connection: Connection) -> int:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ragweft.ledger.profile import Profile
     from ragweft.recipe import Retrieval
 
-__all__ = ["Balance", "default_tuning"]
+__all__ = ["Balance", "default_tuning", "leg_weights"]
 
 STATIC_WEIGHT = 0.3
 """Of the built-in static vectors: the best single weight over six collections
@@ -35,6 +35,11 @@ def default_tuning(settings: Retrieval, *, static: bool) -> Tuning:
         origin=origin,
         reason=reason,
     )
+
+
+def leg_weights(dense_weight: float) -> dict[str, float]:
+    """The weight of each leg by name, where meaning counts *dense_weight* and words the rest."""
+    return {"dense": dense_weight, "lexical": 1.0 - dense_weight}
 
 
 class Balance:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Scores = NDArray[np.float64]
 
-__all__ = ["METHODS", "Fused", "convex", "dbsf", "fuse", "rrf", "zscore"]
+__all__ = ["BOUNDED", "METHODS", "Fused", "convex", "dbsf", "fuse", "rrf", "zscore"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,10 @@ class Fused:
     rows: Rows
     scores: Scores
     """float64 sums, shape (n,)."""
-    normalised: Mapping[str, Mapping[int, float]]
-    """Leg to row to normalised score; a row the leg did not return is absent."""
+    normalised: Mapping[str, Scores]
+    """For each leg that counts, its normalised scores in the order of its ranking."""
+    weights: Mapping[str, float]
+    """What each of these legs counts; they sum to 1."""
 
 
 def convex(scores: Scores, *, k: int = 60) -> Scores:  # noqa: ARG001
@@ -71,6 +73,9 @@ def zscore(scores: Scores, *, k: int = 60) -> Scores:  # noqa: ARG001
 
 METHODS: Mapping[str, Callable[..., Scores]] = {"convex": convex, "rrf": rrf, "dbsf": dbsf, "zscore": zscore}
 
+BOUNDED = frozenset({"convex", "dbsf"})
+"""Methods whose sums lie between 0 and 1 by themselves."""
+
 
 def fuse(
     rankings: Mapping[str, Ranking], weights: Mapping[str, float], *, method: str = "convex", k: int = 60
@@ -86,19 +91,19 @@ def fuse(
         speaking = {leg: ranking for leg, ranking in rankings.items() if len(ranking.rows)}
         weights = dict.fromkeys(speaking, 1.0)
     total = sum(weights[leg] for leg in speaking)
+    shares = {leg: weights[leg] / total for leg in speaking}
     every = (
         np.unique(np.concatenate([r.rows for r in speaking.values()])) if speaking else np.empty(0, np.int64)
     )
     scores = np.zeros(len(every), dtype=np.float64)
-    normalised: dict[str, Mapping[int, float]] = {leg: {} for leg in rankings}
+    normalised: dict[str, Scores] = {}
     for leg, ranking in speaking.items():
-        values = METHODS[method](ranking.scores.astype(np.float64), k=k)
+        values = normalised[leg] = METHODS[method](ranking.scores.astype(np.float64), k=k)
         worst = min(0.0, float(values.min())) if method == "zscore" else 0.0
         column = np.full(len(every), worst)
         column[np.searchsorted(every, ranking.rows)] = values
-        scores += weights[leg] / total * column
-        normalised[leg] = dict(zip(ranking.rows.tolist(), values.tolist(), strict=True))
+        scores += shares[leg] * column
     # Rounding lets rows tie that differ by summation order alone; ties then fall to the lower row.
     scores = np.round(scores, 9)
     order = np.lexsort((every, -scores))
-    return Fused(rows=every[order], scores=scores[order], normalised=normalised)
+    return Fused(rows=every[order], scores=scores[order], normalised=normalised, weights=shares)

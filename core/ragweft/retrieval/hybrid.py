@@ -1,39 +1,35 @@
-"""Hybrid retrieval: legs side by side, settled against the ledger, fused, hydrated.
-
-The order of things makes every answer consistent. The legs are asked first; then one snapshot of the ledger is
-opened, which is at least as new as anything a leg has applied. Against that snapshot dead rows are dropped,
-rows a leg has not applied yet are scored from the ledger, and a leg that lost too many candidates is asked for
-more. So a reader never sees half a document and never misses a committed one.
-"""
+"""Hybrid retrieval: legs side by side, settled against the ledger, fused, looked at again, hydrated."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
 
 from ragweft.errors import RagweftError
 from ragweft.flow import Failed, Flow, Step, arun, one, run
 from ragweft.ledger.profile import Profiles
 from ragweft.ledger.scope import Scope, Scopes
 from ragweft.loading import source_path
-from ragweft.retrieval.fusion import Fused, fuse
-from ragweft.retrieval.legs import Answer, Leg
-from ragweft.types import Citation, Hit, Origin, Ranking, Results, Stage, Trace
+from ragweft.retrieval.asking import aask, ask, complete, deeper, settled
+from ragweft.retrieval.balance import leg_weights
+from ragweft.retrieval.fusion import BOUNDED, fuse
+from ragweft.retrieval.legs import Answer
+from ragweft.retrieval.origins import leg_origins
+from ragweft.types import Citation, Hit, Results, Stage, Trace
 
 if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
-    from ragweft.ledger.snapshot import Snapshot, StoredChunk
+    from ragweft.ledger.snapshot import StoredChunk
+    from ragweft.retrieval.asking import Settled
     from ragweft.retrieval.balance import Balance
+    from ragweft.retrieval.legs import Leg
     from ragweft.retrieval.second_look import Look, SecondLook
-    from ragweft.types import Metadata, Tuning
+    from ragweft.types import Metadata, Origin, Ranking
 
 __all__ = ["Hybrid"]
 
@@ -42,8 +38,6 @@ T = TypeVar("T")
 _MANY = 2_000
 """Rows a leg may lack before its index is brought level in the background; a choice, not measured."""
 _LATE = "words of the query met close together"
-_DEEPER = 4
-"""Factor by which a leg's list grows when too few of its candidates were admitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +127,7 @@ class Hybrid:
         steps = [
             Step(
                 call=partial(ask, leg, query.text, n, scope),
-                acall=partial(_aask, leg, query.text, n, scope, self._threads) if leg.aask else None,
+                acall=partial(aask, leg, query.text, n, scope, self._threads) if leg.aask else None,
                 tolerant=len(self._legs) > 1,
                 quick=not leg.waits,
                 seconds=self._deadline if leg.waits else None,
@@ -164,19 +158,12 @@ class Hybrid:
         stages: Sequence[Stage],
         degraded: list[str],
     ) -> Results:
+        def again(answer: Answer, scope: Scope) -> Answer | None:
+            return self._tried(partial(deeper, answer, scope), answer.leg, degraded)
+
         n = max(self._pool, query.k)
-        while True:
-            with self._ledger.snapshot() as snapshot:
-                admitted = scope.admit(snapshot, list({r for a in answers for r in a.ranking.rows.tolist()}))
-                short = [_may_hold_more(answer, admitted, n) for answer in answers]
-                if not any(short):
-                    return self._finish(query, scope, answers, admitted, snapshot, stages, degraded)
-            # Asked outside the snapshot: the next one must be at least as new as what the legs have applied.
-            tried = [
-                self._tried(partial(_deeper, answer, scope), answer.leg, degraded) if more else answer
-                for answer, more in zip(answers, short, strict=True)
-            ]
-            answers = [answer for answer in tried if answer is not None]
+        with settled(self._ledger, answers, scope, n=n, again=again) as state:
+            return self._finish(query, scope, state, stages, degraded)
 
     def _tried(self, call: Callable[[], T], leg: Leg, degraded: list[str]) -> T | None:
         """The call's result; None if the leg failed and another one is left to answer."""
@@ -192,16 +179,15 @@ class Hybrid:
         self,
         query: _Query,
         scope: Scope,
-        answers: Sequence[Answer],
-        admitted: dict[int, int],
-        snapshot: Snapshot,
+        state: Settled,
         stages: Sequence[Stage],
         degraded: list[str],
     ) -> Results:
         n = max(self._pool, query.k)
+        snapshot, admitted = state.snapshot, state.admitted
         lines = list(stages)
         rankings: dict[str, Ranking] = {}
-        for answer in answers:
+        for answer in state.answers:
             started = time.perf_counter()
             done = self._tried(partial(complete, answer, admitted, snapshot, scope, n), answer.leg, degraded)
             if done is None:
@@ -218,8 +204,7 @@ class Hybrid:
         started = time.perf_counter()
         profile = self._profiles.newest(snapshot)
         tuning = self._balance.of(profile)
-        weights = {leg: _weight(leg, tuning) for leg in rankings}
-        fused = fuse(rankings, weights, method=self._method, k=self._rrf_k)
+        fused = fuse(rankings, leg_weights(tuning.dense_weight), method=self._method, k=self._rrf_k)
         said = f"{self._method}, dense {tuning.dense_weight:g} ({tuning.origin})"
         lines.append(Stage(name="fuse", ms=_since(started), candidates=len(fused.rows), note=said))
         started = time.perf_counter()
@@ -230,15 +215,16 @@ class Hybrid:
             profile=profile,
             snapshot=snapshot,
             documents=admitted,
-            bounded=self._method == "convex",
+            bounded=self._method in BOUNDED,
         )
-        if look.looked_at:
-            lines.append(Stage(name="late", ms=_since(started), candidates=look.looked_at, note=_LATE))
+        if look.late is not None:
+            lines.append(Stage(name="late", ms=_since(started), candidates=len(look.late), note=_LATE))
         best = _best(look, query.k, query.min_score)
         started = time.perf_counter()
-        stored = snapshot.hydrate([row for row, _ in best])
-        origins = _origins(rankings, fused, weights, look, [row for row, _ in best])
-        hits = tuple(_hit(stored[row], score, origins[row]) for row, score in best)
+        rows = [row for row, _ in best]
+        stored = snapshot.hydrate(rows)
+        legs, second = leg_origins(rankings, fused, rows, scale=look.scale), look.origins(rows)
+        hits = tuple(_hit(stored[row], score, legs[row] | second[row]) for row, score in best)
         lines.append(Stage(name="hydrate", ms=_since(started), candidates=len(hits)))
         trace = Trace(
             stages=tuple(lines),
@@ -250,99 +236,9 @@ class Hybrid:
         return Results(hits=hits, query=query.text, trace=trace)
 
 
-def ask(leg: Leg, text: str, n: int, scope: Scope) -> Answer:
-    """The leg's *n* best for a query of that *text*."""
-    started = time.perf_counter()
-    question = leg.ask(text)
-    ranking = question.search(n=n, among=scope.among)
-    return Answer(leg=leg, question=question, ranking=ranking, asked=n, ms=_since(started))
-
-
-async def _aask(leg: Leg, text: str, n: int, scope: Scope, threads: Executor) -> Answer:
-    started = time.perf_counter()
-    assert leg.aask is not None
-    question = await leg.aask(text)
-    # Only the embedding is a coroutine: the index may have to be opened, or be a server.
-    search = partial(question.search, n=n, among=scope.among)
-    ranking = await asyncio.get_running_loop().run_in_executor(threads, search)
-    return Answer(leg=leg, question=question, ranking=ranking, asked=n, ms=_since(started))
-
-
-def _weight(leg: str, tuning: Tuning) -> float:
-    return tuning.dense_weight if leg == "dense" else 1.0 - tuning.dense_weight
-
-
-def _may_hold_more(answer: Answer, admitted: Mapping[int, int], n: int) -> bool:
-    """Whether a leg that lost candidates to the scope has others to offer."""
-    ranking = answer.ranking
-    kept = sum(row in admitted for row in ranking.rows.tolist())
-    return kept < n and not ranking.exhausted and len(ranking.rows) >= answer.asked
-
-
-def _deeper(answer: Answer, scope: Scope) -> Answer:
-    started = time.perf_counter()
-    asked = answer.asked * _DEEPER
-    ranking = answer.question.search(n=asked, among=scope.among)
-    return replace(answer, ranking=ranking, asked=asked, ms=answer.ms + _since(started))
-
-
-def complete(
-    answer: Answer, admitted: dict[int, int], snapshot: Snapshot, scope: Scope, n: int
-) -> tuple[Ranking, int]:
-    """The leg's *n* best of the rows *admitted* and of those it has not applied yet; how many these were."""
-    ranking = answer.ranking
-    alive = np.array([row in admitted for row in ranking.rows.tolist()], dtype=bool)
-    rows, scores = ranking.rows[alive], ranking.scores[alive]
-    known = ranking.generation if scope.among is None else min(ranking.generation, scope.since)
-    lacking = 0
-    if known < snapshot.generation:
-        unseen = np.setdiff1d(snapshot.born_after(known), ranking.rows)
-        wanted = scope.admit(snapshot, unseen.tolist())
-        lacking = len(wanted)
-        admitted |= wanted
-        if wanted:
-            extra = answer.question.score(snapshot, np.array(sorted(wanted), dtype=np.int64))
-            rows, scores = np.concatenate([rows, extra.rows]), np.concatenate([scores, extra.scores])
-            order = np.lexsort((rows, -scores))
-            rows, scores = rows[order], scores[order]
-    complete = Ranking(
-        rows=rows[:n], scores=scores[:n], generation=snapshot.generation, exhausted=ranking.exhausted
-    )
-    return complete, lacking
-
-
 def _best(look: Look, k: int, min_score: float | None) -> list[tuple[int, float]]:
     pairs = zip(look.rows[:k].tolist(), look.scores[:k].tolist(), strict=True)
     return [(row, score) for row, score in pairs if min_score is None or score >= min_score]
-
-
-def _origins(
-    rankings: Mapping[str, Ranking],
-    fused: Fused,
-    weights: Mapping[str, float],
-    look: Look,
-    rows: Sequence[int],
-) -> dict[int, dict[str, Origin]]:
-    total = sum(weights[leg] for leg, ranking in rankings.items() if len(ranking.rows))
-    if not total:
-        # As the fusion does: with every weighted leg silent, the others count alike.
-        weights = dict.fromkeys(rankings, 1.0)
-        total = float(sum(len(ranking.rows) > 0 for ranking in rankings.values())) or 1.0
-    found: dict[int, dict[str, Origin]] = {row: {} for row in rows}
-    for leg, ranking in rankings.items():
-        places = {row: place for place, row in enumerate(ranking.rows.tolist())}
-        for row in rows:
-            if row in places:
-                value = fused.normalised[leg].get(row, 0.0)
-                found[row][leg] = Origin(
-                    rank=places[row] + 1,
-                    score=float(ranking.scores[places[row]]),
-                    normalised=value,
-                    share=weights[leg] / total * value * look.scale,
-                )
-    for row in rows:
-        found[row] |= look.origins.get(row, {})
-    return found
 
 
 def _hit(stored: StoredChunk, score: float, origins: Mapping[str, Origin]) -> Hit:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragweft.flow import Failed, Flow, Step
-from ragweft.retrieval.fusion import Fused, fuse
-from ragweft.types import Hit, Origin, Ranking, Results, Stage
+from ragweft.retrieval.fusion import fuse
+from ragweft.retrieval.origins import leg_origins
+from ragweft.types import Hit, Ranking, Results, Stage
 
 if TYPE_CHECKING:
     from ragweft.protocols import Retriever
@@ -143,8 +144,8 @@ def _best(
             generation=results.trace.generation,
         )
     fused = fuse(rankings, {s.name: s.weight for s in searches}, method=method)
-    opinions = _opinions(searches, rankings, fused)
-    best = zip(fused.rows[:k].tolist(), fused.scores[:k].tolist(), strict=True)
+    best = list(zip(fused.rows[:k].tolist(), fused.scores[:k].tolist(), strict=True))
+    opinions = leg_origins(rankings, fused, [number for number, _ in best])
     hits = tuple(
         replace(found[n], score=score, origins={**found[n].origins, **opinions[n]}) for n, score in best
     )
@@ -157,22 +158,3 @@ def _falling(hits: Sequence[Hit]) -> list[float]:
     if all(map(math.isfinite, scores)) and all(above >= below for above, below in pairwise(scores)):
         return scores
     return [float(-place) for place in range(len(hits))]
-
-
-def _opinions(
-    searches: Sequence[Search], rankings: Mapping[str, Ranking], fused: Fused
-) -> dict[int, dict[str, Origin]]:
-    """For each number what every search that found it said of it."""
-    speaking = [search for search in searches if search.name in rankings and len(rankings[search.name].rows)]
-    total = sum(search.weight for search in speaking)
-    opinions: dict[int, dict[str, Origin]] = {number: {} for number in fused.rows.tolist()}
-    for search in speaking:
-        ranking = rankings[search.name]
-        for place, (number, score) in enumerate(
-            zip(ranking.rows.tolist(), ranking.scores.tolist(), strict=True)
-        ):
-            value = fused.normalised[search.name][number]
-            opinions[number][search.name] = Origin(
-                rank=place + 1, score=score, normalised=value, share=search.weight / total * value
-            )
-    return opinions

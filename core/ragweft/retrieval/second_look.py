@@ -8,14 +8,14 @@ with s = late_weight * (1 - dense_weight): late interaction compares words, so i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ragweft.reranking import late_interaction, token_weights
-from ragweft.retrieval.fusion import Fused, convex
+from ragweft.retrieval.fusion import convex
 from ragweft.types import Origin
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ragweft.embedding.static import StaticEmbedder
     from ragweft.ledger.profile import Profile
     from ragweft.ledger.snapshot import Snapshot
+    from ragweft.retrieval.fusion import Fused
     from ragweft.types import Rows, Tuning
 
     Scores = NDArray[np.float64]
@@ -33,17 +34,55 @@ __all__ = ["Combination", "Look", "SecondLook", "combine", "late_share"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """Candidates in their final order."""
+    """Candidates in their final order, with what brought them there."""
 
-    rows: Rows
-    scores: Scores
-    """float64, falling; ties by rising row."""
-    scale: float
-    """What a share of the fusion counts in the final score."""
-    origins: Mapping[int, Mapping[str, Origin]]
-    """Row to what the second look found: "late" and "document"."""
-    looked_at: int = 0
-    """Candidates whose tokens were compared."""
+    fused: Fused
+    late: NDArray[np.float32] | None = None
+    """Raw late interaction of the candidates looked at; None where it was left out."""
+    share: float = 0.0
+    """What late interaction counts in the final score."""
+    parts: Combination | None = None
+    """None where nothing but the fusion counts."""
+
+    @property
+    def rows(self) -> Rows:
+        """Best first."""
+        return self.fused.rows if self.parts is None else self.fused.rows[self.parts.order]
+
+    @property
+    def scores(self) -> Scores:
+        """float64, falling; ties by rising row."""
+        return self.fused.scores if self.parts is None else self.parts.scores[self.parts.order]
+
+    @property
+    def scale(self) -> float:
+        """What a share of the fusion counts in the final score."""
+        return 1.0 if self.parts is None else self.parts.scale
+
+    def origins(self, rows: Sequence[int]) -> dict[int, dict[str, Origin]]:
+        """For each of *rows* what the second look said of it: "late" and "document"."""
+        found: dict[int, dict[str, Origin]] = {row: {} for row in rows}
+        parts = self.parts
+        if parts is None:
+            return found
+        places = {row: place for place, row in enumerate(self.fused.rows.tolist())}
+        ranks = _ranks(self.fused.rows, self.late) if self.late is not None else ()
+        for row in rows:
+            place = places[row]
+            if self.late is not None and parts.late is not None and place < len(self.late):
+                value = float(parts.late[place])
+                found[row]["late"] = Origin(
+                    rank=int(ranks[place]),
+                    score=float(self.late[place]),
+                    normalised=value,
+                    share=self.share * value,
+                )
+            if parts.lent is not None and parts.lender is not None and parts.lent[place] > 0:
+                lender = float(parts.lender[place])
+                found[row]["document"] = Origin(
+                    rank=1, score=lender, normalised=lender, share=float(parts.lent[place])
+                )
+        return found
 
 
 class SecondLook:
@@ -78,7 +117,7 @@ class SecondLook:
         """
         share = late_share(tuning) if profile is not None else 0.0
         if not len(fused.rows) or (share <= 0 and tuning.document_weight <= 0):
-            return Look(rows=fused.rows, scores=fused.scores, scale=1.0, origins={})
+            return Look(fused=fused)
         late = self.late(query, fused.rows[: self._pool], profile, snapshot) if share > 0 else None
         lending = tuning.document_weight > 0
         keys = [documents[row] for row in fused.rows.tolist()] if lending else []
@@ -90,13 +129,7 @@ class SecondLook:
             document_weight=tuning.document_weight,
             bounded=bounded,
         )
-        return Look(
-            rows=fused.rows[found.order],
-            scores=found.scores[found.order],
-            scale=found.scale,
-            origins=_origins(fused.rows, late, share, found),
-            looked_at=len(late) if late is not None else 0,
-        )
+        return Look(fused=fused, late=late, share=share, parts=found)
 
     def late(
         self, query: str, rows: Rows, profile: Profile | None, snapshot: Snapshot
@@ -184,24 +217,8 @@ def combine(
     )
 
 
-def _origins(
-    rows: Rows, late: NDArray[np.float32] | None, share: float, found: Combination
-) -> dict[int, dict[str, Origin]]:
-    origins: dict[int, dict[str, Origin]] = {}
-    if late is not None and found.late is not None:
-        for place, position in enumerate(np.lexsort((rows[: len(late)], -late)).tolist()):
-            origins[int(rows[position])] = {
-                "late": Origin(
-                    rank=place + 1,
-                    score=float(late[position]),
-                    normalised=float(found.late[position]),
-                    share=share * float(found.late[position]),
-                )
-            }
-    if found.lent is not None and found.lender is not None:
-        for position in np.flatnonzero(found.lent > 0).tolist():
-            lender = float(found.lender[position])
-            origins.setdefault(int(rows[position]), {})["document"] = Origin(
-                rank=1, score=lender, normalised=lender, share=float(found.lent[position])
-            )
-    return origins
+def _ranks(rows: Rows, late: NDArray[np.float32]) -> Rows:
+    """The place of each of the first rows by falling *late*, from 1; ties by rising row."""
+    ranks = np.empty(len(late), dtype=np.int64)
+    ranks[np.lexsort((rows[: len(late)], -late))] = np.arange(1, len(late) + 1)
+    return ranks

@@ -14,8 +14,9 @@ import numpy as np
 
 from ragweft.ledger.profile import Profiles
 from ragweft.ledger.scope import Scope
-from ragweft.retrieval.fusion import fuse
-from ragweft.retrieval.hybrid import ask, complete
+from ragweft.retrieval.asking import ask, complete, settled
+from ragweft.retrieval.balance import leg_weights
+from ragweft.retrieval.fusion import BOUNDED, fuse
 from ragweft.retrieval.legs import DenseLeg, LexicalLeg
 from ragweft.retrieval.second_look import SecondLook, combine, late_share
 
@@ -65,14 +66,15 @@ def gather(parts: Parts, queries: Sequence[str], *, n: int, progress: Progress) 
         progress("asking", number, len(queries))
         scope = Scope()
         answers = [ask(leg, query, depth, scope) for leg in legs]
-        with parts.ledger.snapshot() as snapshot:
-            admitted = scope.admit(snapshot, list({r for a in answers for r in a.ranking.rows.tolist()}))
+        with settled(parts.ledger, answers, scope, n=depth) as state:
+            snapshot = state.snapshot
             rankings = {
-                answer.leg.name: complete(answer, admitted, snapshot, scope, depth)[0] for answer in answers
+                answer.leg.name: complete(answer, state.admitted, snapshot, scope, depth)[0]
+                for answer in state.answers
             }
             rows = np.unique(np.concatenate([ranking.rows for ranking in rankings.values()]))
             late = look.late(query, rows, profiles.newest(snapshot), snapshot)
-        keys = np.array([admitted[row] for row in rows.tolist()], dtype=np.int64)
+            keys = np.array([state.admitted[row] for row in rows.tolist()], dtype=np.int64)
         found.append(Candidates(query=query, rankings=rankings, rows=rows, documents=keys, late=late))
     progress("asking", len(queries), len(queries))
     return found
@@ -80,7 +82,7 @@ def gather(parts: Parts, queries: Sequence[str], *, n: int, progress: Progress) 
 
 def ranked(candidates: Candidates, tuning: Tuning, settings: Retrieval) -> tuple[Rows, Scores]:
     """Rows and final scores, best first, as a search by *tuning* gives them under the recipe's *settings*."""
-    weights = {"dense": tuning.dense_weight, "lexical": 1.0 - tuning.dense_weight}
+    weights = leg_weights(tuning.dense_weight)
     fused = fuse(candidates.rankings, weights, method=settings.fusion, k=settings.rrf_k)
     share = late_share(tuning) if candidates.late is not None else 0.0
     if not len(fused.rows) or (share <= 0 and tuning.document_weight <= 0):
@@ -93,6 +95,6 @@ def ranked(candidates: Candidates, tuning: Tuning, settings: Retrieval) -> tuple
         candidates.documents[places],
         share=share,
         document_weight=tuning.document_weight,
-        bounded=settings.fusion == "convex",
+        bounded=settings.fusion in BOUNDED,
     )
     return fused.rows[found.order], found.scores[found.order]

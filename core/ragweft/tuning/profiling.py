@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragweft.errors import RagweftError, RecipeError
-from ragweft.ledger.profile import Profile, keep_profile
+from ragweft.ledger.profile import Profile, change_profile
 from ragweft.lexical import Analyzer
+from ragweft.retrieval.balance import leg_weights
 from ragweft.retrieval.fusion import fuse
 from ragweft.tuning.pseudo_queries import PseudoQuery, pseudo_query, says
 from ragweft.tuning.weight import GRID, Estimate, Prior, estimate
@@ -33,8 +34,7 @@ _STALE = 1.1
 _MOVED = 1.5
 """Growth or loss of chunks after which the corpus is asked anew."""
 _ASKED = 160
-"""Chunks that are asked for, at most: about a second. On five collections 300 gave the same weights within
-0.06."""
+"""Chunks that are asked for, at most: about a second of a sync."""
 _ASKED_OTHER = 320
 """Of an embedder nothing is known of, and whose own work takes longer than the asking."""
 _TRIED = 2_000
@@ -48,8 +48,13 @@ _OTHER = Prior(mean=0.5, deviation=0.3)
 """Of the built-in static vectors much is known, of another embedder little."""
 
 
-def refresh_profile(parts: Parts, *, progress: Progress, force: bool = False) -> Tuning | None:
-    """Take a new profile where the corpus has outgrown the old one, or in any case if *force*.
+def refresh_profile(parts: Parts, *, progress: Progress, changed: bool = True) -> Tuning | None:
+    """Take a new profile where the corpus has outgrown the old one, or where there is none.
+
+    Args:
+        parts: the index.
+        progress: told how far the asking has come.
+        changed: whether the corpus may have changed since the last call.
 
     Returns:
         What was newly found out about the weights, be it that too few questions could be asked; None if the
@@ -59,27 +64,21 @@ def refresh_profile(parts: Parts, *, progress: Progress, force: bool = False) ->
         ProviderError: the embedder failed; the counts are kept, the weights as they were.
     """
     with parts.ledger.snapshot() as snapshot:
+        if not changed and snapshot.profile_number:
+            return None
         old = snapshot.profile()
         live = snapshot.count_live()
         generation = snapshot.generation
-    if (
-        not force
-        and old is not None
-        and not _apart(live, old.chunks, _STALE)
-        and not _unasked(parts, old, live)
-    ):
-        return None
     if not live:
         return None
     kept = old.tuning if old is not None else None
-    profile = _counted(parts, generation, live, kept)
-    keep_profile(parts.ledger, profile)
-    if not force and not _unasked(parts, profile, live):
-        return None
-    if not isinstance(parts.recipe.retrieval.dense_weight, str) and not force:
+    if old is None or _apart(live, old.chunks, _STALE) or _unasked(parts, kept, live):
+        counted = _counted(parts, generation, live)
+        change_profile(parts.ledger, lambda old: replace(counted, tuning=old.tuning if old else None))
+    if not _unasked(parts, kept, live):
         return None
     found = _asked(parts, generation=generation, live=live, progress=progress)
-    keep_profile(parts.ledger, replace(profile, tuning=found))
+    change_profile(parts.ledger, lambda old: _guessed(old, found))
     return found
 
 
@@ -89,7 +88,7 @@ def keep_tuning(parts: Parts, tuning: Tuning | None, *, progress: Progress) -> N
     Raises:
         RecipeError: the recipe gives a number, which a tuning would not overrule.
         RagweftError: the index is empty.
-        ProviderError: the embedder failed.
+        ProviderError: the embedder failed; the weights are as they were.
     """
     given = parts.recipe.retrieval.dense_weight
     if tuning is not None and not isinstance(given, str):
@@ -97,35 +96,37 @@ def keep_tuning(parts: Parts, tuning: Tuning | None, *, progress: Progress) -> N
             f"{parts.folder / 'ragweft.toml'}: [retrieval] dense_weight = {given:g} stands as long as it is a "
             'number; set it to "auto" and tune again'
         )
-    if (profile := _profile(parts)) is None:
-        refresh_profile(parts, progress=progress)
-        profile = _profile(parts)
-    if profile is None:
-        raise RagweftError(f"{parts.folder}: the index is empty; sync or add documents before it is tuned")
-    keep_profile(parts.ledger, replace(profile, tuning=tuning))
-    if tuning is None and isinstance(given, str):
-        refresh_profile(parts, progress=progress, force=True)
-
-
-def _profile(parts: Parts) -> Profile | None:
+    refresh_profile(parts, progress=progress, changed=False)
     with parts.ledger.snapshot() as snapshot:
-        return snapshot.profile()
+        live = snapshot.count_live()
+        generation = snapshot.generation
+        if snapshot.profile() is None:
+            raise RagweftError(f"{parts.folder}: the index is empty; sync or add documents before it is tuned")
+    if tuning is None and isinstance(given, str):
+        tuning = _asked(parts, generation=generation, live=live, progress=progress)
+    change_profile(parts.ledger, lambda old: replace(old, tuning=tuning) if old else None)
+
+
+def _guessed(old: Profile | None, found: Tuning) -> Profile | None:
+    """The profile with what its corpus spoke for, unless labels have decided meanwhile."""
+    if old is None or (old.tuning is not None and old.tuning.origin == "labels"):
+        return None
+    return replace(old, tuning=found)
 
 
 def _apart(now: int, then: int, factor: float) -> bool:
     return max(now, then) > factor * min(now, then)
 
 
-def _unasked(parts: Parts, profile: Profile, live: int) -> bool:
+def _unasked(parts: Parts, tuning: Tuning | None, live: int) -> bool:
     """Whether the corpus should be asked (again)."""
     if not isinstance(parts.recipe.retrieval.dense_weight, str) or live < _FEWEST:
         return False
-    tuning = profile.tuning
     # What labels decided is not overruled by guesses.
     return tuning is None or (tuning.origin != "labels" and _apart(live, tuning.chunks, _MOVED))
 
 
-def _counted(parts: Parts, generation: int, live: int, tuning: Tuning | None) -> Profile:
+def _counted(parts: Parts, generation: int, live: int) -> Profile:
     table = parts.vocabulary.token_vectors()
     containing = np.zeros(len(table), dtype=np.int32)
     with parts.ledger.snapshot() as snapshot:
@@ -135,7 +136,7 @@ def _counted(parts: Parts, generation: int, live: int, tuning: Tuning | None) ->
                 containing[np.unique(ids)] += 1
     if 0 < len(rows) < live:
         containing = np.round(containing * (live / len(rows))).astype(np.int32)
-    return Profile(generation=generation, chunks=live, containing=containing, tuning=tuning)
+    return Profile(generation=generation, chunks=live, containing=containing)
 
 
 def _asked(parts: Parts, *, generation: int, live: int, progress: Progress) -> Tuning:
@@ -152,13 +153,14 @@ def _asked(parts: Parts, *, generation: int, live: int, progress: Progress) -> T
         return replace(
             default, origin="default", reason=reason, queries=len(usable), generation=generation, chunks=live
         )
-    found = estimate(usable, _STATIC if _is_static(parts) else _OTHER)
+    prior = _STATIC if _is_static(parts) else _OTHER
+    found = estimate(usable, prior)
     return Tuning(
         dense_weight=found.weight,
         late_weight=settings.late_weight,
         document_weight=settings.document_weight,
         origin="texts",
-        reason=_reason(found),
+        reason=_reason(found, prior),
         queries=found.questions,
         generation=generation,
         chunks=live,
@@ -172,12 +174,12 @@ def _too_few(asked: int, answered: int) -> str:
     return f"only {said}, {_FEWEST} are needed"
 
 
-def _reason(found: Estimate) -> str:
+def _reason(found: Estimate, prior: Prior) -> str:
     words, meaning = found.means[0], found.means[-1]
     return (
         f"meaning {found.weight:g}: {found.questions} titles, docstrings and comments of the corpus, asked as "
-        f"questions, were answered best at {found.best:g} (reciprocal rank {found.means.max():.2f}; "
-        f"words alone {words:.2f}, meaning alone {meaning:.2f})"
+        f"questions, were answered best at {found.best:g} (reciprocal rank {found.means.max():.2f}; words "
+        f"alone {words:.2f}, meaning alone {meaning:.2f}), weighed against the usual {prior.mean:g}"
     )
 
 
@@ -220,27 +222,29 @@ def _utilities(parts: Parts, questions: Sequence[PseudoQuery], progress: Progres
         vector = parts.embedder.embed_query(question.text)
         meaning, _ = parts.planner.search(vector, n=settings.pool, among=None)
         near = np.array([float(vector @ masked[number])], dtype=np.float32)
-        hidden = _repeating(parts, question, np.union1d(words.rows, meaning.rows))
+        hidden = _no_rivals(parts, question, np.union1d(words.rows, meaning.rows))
         rankings = {
             "lexical": _with_own(words, question.row, own, hidden, settings.pool),
             "dense": _with_own(meaning, question.row, near, hidden, settings.pool),
         }
         for column, weight in enumerate(GRID.tolist()):
-            weights = {"dense": weight, "lexical": 1.0 - weight}
-            fused = fuse(rankings, weights, method=settings.fusion, k=settings.rrf_k)
+            fused = fuse(rankings, leg_weights(weight), method=settings.fusion, k=settings.rrf_k)
             place = np.flatnonzero(fused.rows[:_DEEPEST] == question.row)
             utilities[number, column] = 1.0 / (1 + int(place[0])) if len(place) else 0.0
     return utilities
 
 
-def _repeating(parts: Parts, question: PseudoQuery, found: Rows) -> Rows:
-    """Those of the rows *found* that say the question too: by overlap, or in the context of a sibling."""
+def _no_rivals(parts: Parts, question: PseudoQuery, found: Rows) -> Rows:
+    """Those of the rows *found* that do not count: dead ones, and siblings that say the question too.
+
+    A sibling does so by overlap or in its context.
+    """
     with parts.ledger.snapshot() as snapshot:
         documents = {row: document for row, _, document in snapshot.live([question.row, *found.tolist()])}
         own = documents.pop(question.row, None)
         siblings = snapshot.hydrate([row for row, document in documents.items() if document == own])
     rows = [row for row, stored in siblings.items() if says(stored.chunk.indexed_text, question.text)]
-    return np.array(rows, dtype=np.int64)
+    return np.array([*rows, *(row for row in found.tolist() if row not in documents)], dtype=np.int64)
 
 
 def _with_own(ranking: Ranking, row: int, score: Vector, hidden: Rows, n: int) -> Ranking:

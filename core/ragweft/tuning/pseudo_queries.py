@@ -2,8 +2,8 @@
 
 A title says in other words what its text says; so does a docstring of its code, or a comment. With that line
 masked, a leg that finds the passage again has understood something. First sentences of prose will not do: what
-follows them goes on without repeating their words, where people's questions share some with the answer. Over
-SQuAD's articles they overrated meaning (0.74 for MiniLM, with which nDCG@10 is 82.2; at 0.5 it is 88.9).
+follows them goes on without repeating their words, where people's questions share some with the answer: they
+overrate meaning.
 """
 
 from __future__ import annotations
