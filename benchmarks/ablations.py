@@ -82,7 +82,8 @@ def prepare(data: Dataset, folder: Path) -> Prepared:
         fed = []
         for found in candidates:
             text = _with_feedback(found, terms, analyzer, {row: s.chunk.text for row, s in stored.items()})
-            hits = words.search(text, k=100)
+            # Where no word is known, meaning answers alone; that is no lexical leg.
+            hits = [hit for hit in words.search(text, k=100) if "lexical" in hit.origins]
             lexical = Ranking(
                 rows=np.array([hit.row for hit in hits], dtype=np.int64),
                 scores=np.array([hit.origins["lexical"].score for hit in hits], dtype=np.float32),

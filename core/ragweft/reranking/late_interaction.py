@@ -4,7 +4,7 @@ MaxSim (Khattab and Zaharia, "ColBERT", SIGIR 2020) takes for every query token 
 passage, and sums. Here a similarity is squared, which leaves near misses little; tokens count by their idf; and
 the sum is taken within windows of 32 and of 64 tokens, the best window of each size counting half. A passage
 that meets all of a query in one place so beats one that meets it word by word over pages. Measured on six
-collections (benchmarks/results/quality.md), windows gain 0.6 points of nDCG@10 over the whole passage.
+collections (benchmarks/results/ablations.md), windows gain 0.4 points of nDCG@10 over the whole passage.
 """
 
 from __future__ import annotations
