@@ -73,10 +73,13 @@ def change_profile(ledger: Ledger, change: Callable[[Profile | None], Profile | 
     ledger.change(rewrite)
 
 
+_NEWEST = select(func.max(profiles.c.id))
+
+
 def newest_number(connection: Connection) -> int:
     """Which profile is the newest; 0 for none, also in an index made before there were any."""
     try:
-        return int(connection.execute(select(func.max(profiles.c.id))).scalar() or 0)
+        return int(connection.execute(_NEWEST).scalar() or 0)
     except OperationalError as error:
         if "no such table" in str(error.orig):
             return 0

@@ -77,6 +77,7 @@ def _asked(column: Any) -> Any:
     return column.in_(select(func.json_each(bindparam("asked")).table_valued("value").c.value))
 
 
+_FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 _LIVE = select(chunks.c.row, chunks.c.metadata, chunks.c.document).where(
     _asked(chunks.c.row), chunks.c.died == ALIVE
 )
@@ -113,8 +114,7 @@ class Snapshot:
 
     def fact(self, name: str) -> str:
         """A single value of the ledger."""
-        query = select(facts.c.value).where(facts.c.name == name)
-        return str(self._connection.execute(query).scalar_one())
+        return str(self._connection.execute(_FACT, {"name": name}).scalar_one())
 
     def live(self, rows: Sequence[int]) -> list[tuple[int, int, int]]:
         """Those of *rows* that are alive, each with the id of its metadata and the key of its document."""
