@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragweft.chunking import FixedChunker, RecursiveChunker, StructureChunker
 from ragweft.context import NoContext, OutlineContextualizer
 from ragweft.embedding.static import StaticEmbedder
-from ragweft.errors import IndexDamaged, RagweftError, RecipeError, SpaceMismatch
+from ragweft.errors import IndexDamaged, RagweftError, SpaceMismatch
 from ragweft.ingestion.pipeline import Pipeline
 from ragweft.ledger.followers import Feed, Slot
 from ragweft.ledger.ledger import Ledger
@@ -31,11 +30,11 @@ from ragweft.retrieval.second_look import SecondLook
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragweft.protocols import Chunker, Contextualizer, Embedder, LexicalIndex, Reranker, VectorIndex
+    from ragweft.protocols import Chunker, Contextualizer, Embedder, LexicalIndex, VectorIndex
     from ragweft.recipe import Recipe
     from ragweft.types import Chunk, Rows, Space, Vectors
 
-__all__ = ["Followers", "Parts", "build_hybrid", "build_parts", "resolve_reranker"]
+__all__ = ["Followers", "Parts", "build_hybrid", "build_parts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,23 +244,6 @@ def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
         rrf_k=recipe.retrieval.rrf_k,
         pool=recipe.retrieval.pool,
     )
-
-
-def resolve_reranker(model: str) -> Reranker | None:
-    """The reranker a recipe names, from the entry point group `ragweft.rerankers`; None for "none".
-
-    Raises:
-        RecipeError: no such provider is installed.
-    """
-    if model == "none":
-        return None
-    provider, _, name = model.partition(":")
-    installed = {entry.name: entry for entry in entry_points(group="ragweft.rerankers")}
-    if provider not in installed:
-        known = ", ".join(sorted({"none", *installed}))
-        raise RecipeError(f"[rerank] model = {model!r}: no provider {provider!r}; known: {known}")
-    reranker: Reranker = installed[provider].load()(name)
-    return reranker
 
 
 def _chroma_slot(

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragweft.errors import IndexLocked, ProviderError, SpaceMismatch
+from ragweft.ledger.spending import spent_on
+from ragweft.types import Usage
 
 if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.ledger.followers import FollowerState
     from ragweft.protocols import Progress
-    from ragweft.types import Tuning, Usage
+    from ragweft.types import Spent, Tuning
 
 __all__ = ["Status", "Verification", "report_followers", "take_status", "verify"]
 
@@ -38,6 +40,10 @@ class Status:
     tuning: Tuning
     """How much meaning, words, closeness and documents count in a search, and why."""
     spent: Usage
+    spent_on: tuple[Spent, ...]
+    """The same by model and purpose."""
+    long_texts: int
+    """Chunks longer than the embedder's window, which were embedded in parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,7 @@ def take_status(parts: Parts, expression: str) -> Status:
         generation = snapshot.generation
         tuning = parts.balance.of(snapshot.profile())
     chroma = parts.followers.chroma
+    paid = spent_on(parts.ledger)
     return Status(
         path=str(parts.folder),
         uuid=parts.ledger.uuid,
@@ -71,7 +78,9 @@ def take_status(parts: Parts, expression: str) -> Status:
         followers=tuple(slot.state(opening=slot is not chroma) for slot in parts.followers.every),
         bytes=_folder_bytes(parts.folder),
         tuning=tuning,
-        spent=parts.ledger.spent(),
+        spent=sum((line.usage for line in paid), Usage()),
+        spent_on=paid,
+        long_texts=_long_texts(parts),
     )
 
 
@@ -114,6 +123,15 @@ def verify(parts: Parts, *, repair: bool, progress: Progress) -> Verification:
         mended=tuple(mended),
         followers=after,
     )
+
+
+def _long_texts(parts: Parts) -> int:
+    """Living chunks that were embedded in parts."""
+    long = parts.store.long_ones()
+    if not long:
+        return 0
+    with parts.ledger.snapshot() as snapshot:
+        return snapshot.count_inputs(long)
 
 
 def _folder_bytes(folder: Path) -> int:

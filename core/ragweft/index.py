@@ -11,20 +11,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ragweft.assembly import build_hybrid, build_parts, resolve_reranker
+from ragweft.answering import Answering, meter_of
+from ragweft.assembly import build_parts
 from ragweft.embedding import resolve_embedder
 from ragweft.errors import IndexLocked, LoadError, RagweftError
 from ragweft.health import Status, Verification, report_followers, take_status, verify
 from ragweft.ingestion.intake import Intake
-from ragweft.ledger.filters import compile_filter
 from ragweft.loading import FileLoader
-from ragweft.opening import as_uris, find_folder, settle_recipe
+from ragweft.opening import as_uris, find_folder, pin_dims, settle_recipe
+from ragweft.providers.metering import metered
 from ragweft.recipe import Recipe
+from ragweft.reranking import resolve_reranker
 from ragweft.retrieval.hybrid import bare_hit
-from ragweft.retrieval.reranked import Reranked
 from ragweft.tuning.candidates import gather
 from ragweft.tuning.profiling import keep_tuning, refresh_profile
-from ragweft.types import Chunk, Document, Results
+from ragweft.types import Chunk, Document
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
+    from ragweft.providers.metering import Meter
     from ragweft.tuning.candidates import Candidates
-    from ragweft.types import Hit, Metadata, SyncReport, Tuning
+    from ragweft.types import Estimate, Hit, Metadata, Results, SyncReport, Tuning
 
 __all__ = ["Index"]
 
@@ -44,12 +46,6 @@ def _silent(_stage: str, _done: int, _total: int | None, /) -> None:
     """Progress nobody listens to."""
 
 
-def _at_least(results: Results, min_score: float | None) -> Results:
-    if min_score is None:
-        return results
-    return replace(results, hits=tuple(hit for hit in results.hits if hit.score >= min_score))
-
-
 class Index:
     """Documents in a folder on disk, searchable by meaning and by words.
 
@@ -57,9 +53,12 @@ class Index:
     an async twin: `search`/`asearch`, `add`/`aadd`, `remove`/`aremove`, `sync`/`sync_async`.
     """
 
-    def __init__(self, parts: Parts, *, loader: Loader, reranker: Reranker | None = None) -> None:
-        """Made by `open`."""
+    def __init__(
+        self, parts: Parts, *, loader: Loader, reranker: Reranker | None = None, owned: Sequence[object] = ()
+    ) -> None:
+        """Made by `open`; *owned* are closed with the index, if they can be."""
         self._parts = parts
+        self._owned = owned
         self._loader = loader
         self._reranker = reranker
         self._closed = False
@@ -95,10 +94,14 @@ class Index:
             recipe = Recipe.preset(recipe)  # a wrong name makes no folder
         folder, read_only = find_folder(path, create=create, read_only=read_only)
         chosen = settle_recipe(folder, recipe, read_only=read_only)
+        owned: list[object] = []
         if embedder is None:
-            embedder = resolve_embedder(chosen.embedding.model, dims=chosen.embedding.dims)
+            embedder = resolve_embedder(chosen.embedding)
+            owned.append(embedder)
+            chosen = pin_dims(folder, chosen, embedder.space.dims, read_only=read_only)
         if reranker is None:
-            reranker = resolve_reranker(chosen.rerank.model)
+            reranker = resolve_reranker(chosen.rerank)
+            owned.append(reranker)
         parts = build_parts(
             folder,
             chosen,
@@ -108,7 +111,7 @@ class Index:
             read_only=read_only,
         )
         loader = loader or FileLoader(max_bytes=chosen.loading.max_bytes)
-        return cls(parts, loader=loader, reranker=reranker)
+        return cls(parts, loader=loader, reranker=reranker, owned=owned)
 
     def __repr__(self) -> str:
         return f"Index({str(self._parts.folder)!r}, {self._expression()})"
@@ -144,23 +147,42 @@ class Index:
         *paths: str | os.PathLike[str],
         progress: Progress = _silent,
         level: bool = True,
+        max_usd: float | None = None,
     ) -> SyncReport:
         """Bring the index level with files and folders: new and changed files in, deleted ones out.
 
         Only what lies under *paths* is touched. A file that cannot be read is named in the report and stops
         nothing. When this returns, the work is on disk and every search anywhere sees it. *level* False leaves
-        the embedded Chroma collection behind for a later `catch_up` (searches do not wait for it).
+        the embedded Chroma collection behind for a later `catch_up` (searches do not wait for it). No call is
+        made that could take what this costs above *max_usd*; see `estimate` for what it would cost.
 
         Raises:
             LoadError: a path does not exist.
             ProviderError: the embedder failed; what was committed before stays, and syncing again goes on.
+            BudgetExceeded: it would cost more than *max_usd*; likewise.
         """
         self._check_open(writing=True)
         roots = [Path(path).expanduser().absolute() for path in paths]
-        return self._settled(self._intake.sync(roots, progress=progress, level=level), progress)
+        with metered(meter_of(self._parts, max_usd=max_usd)) as meter:
+            report = self._intake.sync(roots, progress=progress, level=level)
+            return self._settled(report, meter, progress)
+
+    def estimate(self, *paths: str | os.PathLike[str], progress: Progress = _silent) -> Estimate:
+        """What `sync` of *paths* would do and cost; files are read and cut, nothing is embedded or stored.
+
+        Raises:
+            LoadError: a path does not exist.
+        """
+        self._check_open()
+        roots = [Path(path).expanduser().absolute() for path in paths]
+        return self._intake.estimate(roots, progress=progress)
 
     def add(
-        self, items: Iterable[Document | Chunk] | Document | Chunk, *, progress: Progress = _silent
+        self,
+        items: Iterable[Document | Chunk] | Document | Chunk,
+        *,
+        progress: Progress = _silent,
+        max_usd: float | None = None,
     ) -> SyncReport:
         """Take in texts from a program. A document with a known id replaces it; equal content is not redone.
 
@@ -170,11 +192,13 @@ class Index:
         Raises:
             LoadError: an id comes twice, metadata or text cannot be stored; batches before it are kept.
             ProviderError: the embedder failed; batches before it are kept.
+            BudgetExceeded: going on would cost more than *max_usd*; batches before it are kept.
         """
         self._check_open(writing=True)
         if isinstance(items, (Document, Chunk)):
             items = [items]
-        return self._settled(self._intake.add(items, progress=progress), progress)
+        with metered(meter_of(self._parts, max_usd=max_usd)) as meter:
+            return self._settled(self._intake.add(items, progress=progress), meter, progress)
 
     def remove(
         self,
@@ -196,8 +220,9 @@ class Index:
         if ids is None and source is None and where is None:
             raise LoadError("remove: name ids, a source or a where filter")
         uris = as_uris(source) or ()
-        report = self._intake.remove(ids=ids or (), sources=uris, where=where, progress=_silent)
-        return self._settled(report, _silent)
+        with metered(meter_of(self._parts)) as meter:
+            report = self._intake.remove(ids=ids or (), sources=uris, where=where, progress=_silent)
+            return self._settled(report, meter, _silent)
 
     def search(
         self,
@@ -219,14 +244,7 @@ class Index:
             RagweftError: every leg failed.
         """
         self._check_open()
-        k, pool = self._wanted(k, where)
-        if not query.strip():
-            return Results(query=query)
-        uris = as_uris(sources)
-        if self._reranked is None:
-            return self._hybrid.retrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
-        found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris)
-        return _at_least(self._reranked.reorder(found, k=k), min_score)
+        return self._answering.search(query, k=k, where=where, sources=sources, min_score=min_score)
 
     async def asearch(
         self,
@@ -239,14 +257,7 @@ class Index:
     ) -> Results:
         """As `search`, without blocking the running loop."""
         self._check_open()
-        k, pool = self._wanted(k, where)
-        if not query.strip():
-            return Results(query=query)
-        uris = as_uris(sources)
-        if self._reranked is None:
-            return await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
-        found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris)
-        return _at_least(await self._reranked.areorder(found, k=k), min_score)
+        return await self._answering.asearch(query, k=k, where=where, sources=sources, min_score=min_score)
 
     def search_many(
         self, queries: Sequence[str], *, k: int | None = None, where: Metadata | None = None
@@ -289,17 +300,15 @@ class Index:
         None if no leg found it at all or it does not satisfy *where*.
         """
         self._check_open()
-        with self._parts.ledger.snapshot() as snapshot:
-            total = snapshot.count_live()
-        results = self._hybrid.retrieve(query, k=max(total, 1), where=where)
-        return next((hit for hit in results if hit.chunk.id == chunk_id), None)
+        return self._answering.explain(query, chunk_id, where=where)
 
     def candidates(
         self, queries: Sequence[str], *, n: int = 0, progress: Progress = _silent
     ) -> list[Candidates]:
         """For each query what a search would weigh, without weighing it; *n* as a search for *n* hits would."""
         self._check_open()
-        return gather(self._parts, queries, n=n, progress=progress)
+        with metered(meter_of(self._parts)):
+            return gather(self._parts, queries, n=n, progress=progress)
 
     def keep_tuning(self, tuning: Tuning | None, *, progress: Progress = _silent) -> None:
         """Search by *tuning* from now on, in every process; None: by what the corpus itself speaks for.
@@ -308,7 +317,8 @@ class Index:
             RecipeError: the recipe's dense_weight is a number, which stands.
         """
         self._check_open(writing=True)
-        keep_tuning(self._parts, tuning, progress=progress)
+        with metered(meter_of(self._parts)):
+            keep_tuning(self._parts, tuning, progress=progress)
 
     def catch_up(self, *, progress: Progress = _silent) -> None:
         """Bring every follower level with the ledger; followers busy in another process are left to it."""
@@ -355,37 +365,28 @@ class Index:
         # Repeated from the start if it was interrupted; every part may be closed twice.
         self._threads.shutdown(wait=self._pid == os.getpid())
         self._parts.close()
+        for part in self._owned:
+            close = getattr(part, "close", None)
+            if close is not None:
+                close()
 
-    def _settled(self, report: SyncReport, progress: Progress) -> SyncReport:
-        """*report*, once the index has looked over what the corpus has become."""
+    def _settled(self, report: SyncReport, meter: Meter, progress: Progress) -> SyncReport:
+        """*report* with its bill, once the index has looked over what the corpus has become."""
         try:
             refresh_profile(self._parts, progress=progress, changed=bool(report.changed))
         except RagweftError as error:
             # The documents are in, and the weights of before go on to serve.
-            return replace(report, warnings=(*report.warnings, f"the index kept its weights: {error}"))
-        return report
+            report = replace(report, warnings=(*report.warnings, f"the index kept its weights: {error}"))
+        return replace(report, usage=report.usage + meter.usage)
 
     def _start(self) -> None:
         self._pid = os.getpid()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ragweft")
         self._intake = Intake(self._parts, self._loader)
-        self._hybrid = build_hybrid(self._parts, self._threads)
-        self._reranked = None
-        if self._reranker is not None:
-            pool = self._parts.recipe.rerank.pool
-            self._reranked = Reranked(self._hybrid, self._reranker, threads=self._threads, pool=pool)
+        self._answering = Answering(self._parts, self._reranker, self._threads)
 
     def _expression(self) -> str:
-        return repr(self._reranked if self._reranked is not None else self._hybrid)
-
-    def _wanted(self, k: int | None, where: Metadata | None) -> tuple[int, int]:
-        """Hits to return, and hits to fetch for the reranker."""
-        if where is not None:
-            compile_filter(where)  # a malformed filter is refused even if nothing is asked
-        k = self._parts.recipe.retrieval.k if k is None else k
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
-        return k, k if self._reranked is None else max(k, self._parts.recipe.rerank.pool)
+        return repr(self._answering)
 
     def _check_open(self, *, writing: bool = False) -> None:
         if self._closed:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragweft.errors import IndexLocked, LoadError, RecipeError
 from ragweft.ledger.database import refuse_network_filesystem
 from ragweft.loading import source_uri
-from ragweft.recipe import Recipe, load_recipe, write_recipe
+from ragweft.recipe import Recipe, load_recipe, parse_recipe, write_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["as_uris", "find_folder", "settle_recipe"]
+__all__ = ["as_uris", "find_folder", "pin_dims", "settle_recipe"]
 
 
 def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool | None) -> tuple[Path, bool]:
@@ -50,6 +52,8 @@ def settle_recipe(folder: Path, given: Recipe | None, *, read_only: bool) -> Rec
     file = folder / "ragweft.toml"
     if file.exists():
         stored = load_recipe(file)
+        if given is not None and given.embedding.dims == 0:
+            given = replace(given, embedding=replace(given.embedding, dims=stored.embedding.dims))
         if given is not None and given.indexing != stored.indexing:
             raise RecipeError(
                 f"{file}: this index was made with another embedding, chunking or context than the recipe "
@@ -58,14 +62,39 @@ def settle_recipe(folder: Path, given: Recipe | None, *, read_only: bool) -> Rec
         return given or stored
     chosen = given or Recipe()
     if not read_only:
-        # Two processes may make one index at once: whoever renames last, both read a whole file.
-        fresh = file.with_name(f"ragweft.toml.{os.getpid()}")
-        try:
-            fresh.write_text(write_recipe(chosen), encoding="utf-8")
-            fresh.replace(file)
-        except OSError as error:
-            raise IndexLocked(f"{folder}: cannot be written ({error.strerror})") from None
+        _write(folder, write_recipe(chosen))
     return chosen
+
+
+def pin_dims(folder: Path, recipe: Recipe, dims: int, *, read_only: bool) -> Recipe:
+    """*recipe* with the vector size an embedder has turned out to have, also in ragweft.toml.
+
+    A size that is written down needs no service to be asked for it, and no newer list of models changes it.
+    """
+    if recipe.embedding.dims:
+        return recipe
+    pinned = replace(recipe, embedding=replace(recipe.embedding, dims=dims))
+    file = folder / "ragweft.toml"
+    if not read_only and file.exists() and load_recipe(file).embedding == recipe.embedding:
+        text = file.read_text(encoding="utf-8")
+        told = re.sub(r"(?m)^dims = 0\b", f"dims = {dims}", text, count=1)
+        if told == text:
+            told = re.sub(r"(?m)^(\[embedding\].*)$", rf"\1\ndims = {dims}", text, count=1)
+        # A file of another shape is somebody's own: it is left as it is.
+        if told != text and parse_recipe(told).embedding == pinned.embedding:
+            _write(folder, told)
+    return pinned
+
+
+def _write(folder: Path, text: str) -> None:
+    # Two processes may make one index at once: whoever renames last, both read a whole file.
+    file = folder / "ragweft.toml"
+    fresh = file.with_name(f"ragweft.toml.{os.getpid()}")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(file)
+    except OSError as error:
+        raise IndexLocked(f"{folder}: cannot be written ({error.strerror})") from None
 
 
 def as_uris(

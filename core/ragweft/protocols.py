@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Document,
         Encoding,
         Hit,
+        Judgement,
         Metadata,
         Ranking,
         Results,
@@ -110,6 +111,60 @@ class TokenEmbedder(Protocol):
 
     def embed_tokens(self, batch: Sequence[TokenIds]) -> Vectors:
         """Equal to `embed_documents` of the texts the token numbers came from."""
+        ...
+
+
+@runtime_checkable
+class BatchEmbedder(Protocol):
+    """An embedder that answers piece by piece, so that what was paid for is kept if the next piece fails."""
+
+    def embed_batches(self, texts: Sequence[str]) -> Iterator[tuple[Sequence[int], Vectors]]:
+        """Places of *texts* and their vectors, in any order, each place once.
+
+        Raises:
+            ProviderError: as `Embedder.embed_documents`, after what had come was yielded.
+        """
+        ...
+
+
+@runtime_checkable
+class ContextualEmbedder(Protocol):
+    """An embedder that reads a passage within its document: equal texts of two documents get two vectors."""
+
+    def embed_groups(self, groups: Sequence[Sequence[str]]) -> Iterator[tuple[int, Vectors]]:
+        """Place of a group and the vectors of its texts, in any order; a group holds a document's passages.
+
+        Raises:
+            ProviderError: as `Embedder.embed_documents`, after what had come was yielded.
+        """
+        ...
+
+
+@runtime_checkable
+class WindowedEmbedder(Protocol):
+    """An embedder that knows what is too long for its model; it embeds such a text in parts."""
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of the longest text embedded whole; None: not known."""
+        ...
+
+    def too_long(self, texts: Sequence[str]) -> Sequence[int]:
+        """Places of the texts above the window."""
+        ...
+
+
+@runtime_checkable
+class PricedEmbedder(Protocol):
+    """An embedder that costs money, and says how much before it is spent."""
+
+    @property
+    def usd_per_million(self) -> float | None:
+        """US dollars for a million tokens; None: not known."""
+        ...
+
+    def tokens(self, texts: Sequence[str]) -> int:
+        """A bound on the tokens that *texts* are billed as."""
         ...
 
 
@@ -224,6 +279,15 @@ class Reranker(Protocol):
 
     def rerank(self, query: str, hits: Sequence[Hit]) -> Sequence[float]:
         """One relevance score for each hit, in the order given; higher is better, any scale."""
+        ...
+
+
+@runtime_checkable
+class HighlightingReranker(Protocol):
+    """A reranker that also says which words of a passage made it relevant."""
+
+    def judge(self, query: str, hits: Sequence[Hit]) -> Sequence[Judgement]:
+        """As `Reranker.rerank`, with spans."""
         ...
 
 

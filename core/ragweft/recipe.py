@@ -43,8 +43,28 @@ def _setting(
 class Embedding:
     """What turns texts into vectors."""
 
-    model: str = _setting("static", '"static" (built in), or "provider:model"')
-    dims: int = _setting(256, "vector size; the static model offers 64, 128 and 256", low=1, high=65_536)
+    model: str = _setting("static", '"static" (built in), or "provider:model"; see `ragweft models`')
+    dims: int = _setting(
+        0, "vector size, one the model offers; 0: its own, written down when it is known", low=0, high=65_536
+    )
+    dtype: str = _setting(
+        "float",
+        "what a service sends: float; int8 and binary are smaller and coarser, where it offers them",
+        choices=("float", "int8", "uint8", "binary", "ubinary"),
+    )
+    query_model: str = _setting("", "another model of the same vector space, for queries only; empty: the same")
+    query_prompt: str = _setting(
+        "", "put in front of queries, for models that want it; empty: as the model is known to"
+    )
+    document_prompt: str = _setting("", "put in front of texts to be found, likewise")
+    base_url: str = _setting("", "where the service is; empty: the provider's own address")
+    late_chunking: bool = _setting(
+        False, "embed a passage with its document in view, where the service can (Jina); costs the same"
+    )
+    window: int = _setting(
+        0, "tokens of the longest text embedded whole; 0: as the model is known to", low=0, high=10_000_000
+    )
+    at_once: int = _setting(4, "requests under way at a time", low=1, high=256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +172,11 @@ class Retrieval:
 class Rerank:
     """The last look at a short list."""
 
-    model: str = _setting("none", '"none", or "provider:model"')
+    model: str = _setting("none", '"none", or "provider:model" of a reranker; see `ragweft models`')
+    base_url: str = _setting("", "where the reranking service is; empty: the provider's own address")
+    seconds: float = _setting(
+        10.0, "how long a search waits for it; then the fused order stands", low=0.1, high=600.0
+    )
     pool: int = _setting(50, "hits the reranker sees", low=1, high=10_000)
 
 
@@ -201,8 +225,16 @@ class Recipe:
 
     @property
     def indexing(self) -> tuple[Embedding, Chunking, Context]:
-        """The sections that decide what is stored; the others only decide how it is searched."""
-        return self.embedding, self.chunking, self.context
+        """What decides what is stored; the rest only decides how it is reached and searched."""
+        own = Embedding()
+        embedding = replace(
+            self.embedding,
+            query_model=own.query_model,
+            query_prompt=own.query_prompt,
+            base_url=own.base_url,
+            at_once=own.at_once,
+        )
+        return embedding, self.chunking, self.context
 
 
 def load_recipe(path: Path) -> Recipe:

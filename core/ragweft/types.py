@@ -183,6 +183,18 @@ class Hit:
     citation: Citation
     row: int | None = None
     """The ledger's immutable key of this version of the chunk; None outside an index."""
+    highlights: tuple[Span, ...] = ()
+    """What of the chunk's text a reranker found relevant, in code points of `chunk.text`, best first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a reranker says of one hit."""
+
+    score: float
+    """Higher is better, on any scale."""
+    highlights: tuple[Span, ...] = ()
+    """In code points of the chunk's own text, best first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,11 +226,26 @@ class Usage:
     tokens: int = 0
     usd: float = 0.0
     calls: int = 0
+    unpriced: int = 0
+    """Calls whose price is not known: they are missing from `usd`."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
-            tokens=self.tokens + other.tokens, usd=self.usd + other.usd, calls=self.calls + other.calls
+            tokens=self.tokens + other.tokens,
+            usd=self.usd + other.usd,
+            calls=self.calls + other.calls,
+            unpriced=self.unpriced + other.unpriced,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What one model was paid for one purpose."""
+
+    model: str
+    purpose: str
+    """"documents", "query", "rerank" or "context"."""
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +306,28 @@ class Results(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a sync would do, and cost at most."""
+
+    documents: int = 0
+    """New or changed."""
+    unchanged: int = 0
+    failed: tuple[Failure, ...] = ()
+    chunks: int = 0
+    """Of the new and changed documents."""
+    texts: int = 0
+    """Of these chunks, those whose vector is not known yet."""
+    tokens: int = 0
+    """A bound on what these texts are billed as."""
+    usd: float | None = 0.0
+    """None if the price is not known."""
+    long_texts: int = 0
+    """Texts above the embedder's window, which would be embedded in parts."""
+    seconds: float = 0.0
+    """What the estimate itself took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,7 +96,7 @@ def test_json_holds_what_is_printed(synced: Cli) -> None:
     assert set(hit["origins"]["lexical"]) == {"rank", "score", "normalised", "share"}
     assert hit["metadata"]["suffix"] == ".md"
     assert {stage["name"] for stage in payload["trace"]["stages"]} >= {"dense", "lexical", "fuse", "hydrate"}
-    assert payload["usage"] == {"tokens": 0, "usd": 0.0, "calls": 0}
+    assert payload["usage"] == {"tokens": 0, "usd": 0.0, "calls": 0, "unpriced": 0}
     plain = synced(*arguments).out
     for hit in payload["hits"]:
         place = f"{hit['citation']['source']}:{hit['passage']['lines'][0]}: [{hit['rank']}]"

@@ -77,8 +77,8 @@ def test_files_that_cannot_be_read_are_named_and_exit_with_three(cli: Cli, docs:
 
 
 def test_a_preset_makes_a_new_index(cli: Cli) -> None:
-    assert cli("sync", "docs", "--index", "kb", "--preset", "nonsense").code == 1
-    ran = cli("sync", "docs", "--index", "kb2", "--preset", "contextual-retrieval", "--json")
+    assert cli("sync", "docs", "--index", "kb", "--recipe", "nonsense").code == 1
+    ran = cli("sync", "docs", "--index", "kb2", "--recipe", "contextual-retrieval", "--json")
     assert ran.code == 0
     assert 'strategy = "recursive"' in Path("kb2/ragweft.toml").read_text()
 

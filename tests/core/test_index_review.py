@@ -216,7 +216,7 @@ def test_an_async_search_never_holds_up_the_loop(tmp_path: Path, monkeypatch: py
     with Index.open(tmp_path / "kb", recipe=FLAT, embedder=Native()) as index:
         index.add([Document(id="a", text="alpha")])
         thread_of_loop = threading.get_ident()
-        planner = type(index._hybrid._legs[0]._planner)  # type: ignore[attr-defined]
+        planner: Any = type(index._parts.planner)
         search = planner.search
         threads: list[int] = []
 

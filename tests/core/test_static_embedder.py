@@ -10,6 +10,7 @@ import pytest
 from ragweft.embedding import resolve_embedder
 from ragweft.embedding.static import DIMS, StaticEmbedder
 from ragweft.errors import RecipeError
+from ragweft.recipe import Embedding
 
 
 @pytest.mark.parametrize("dims", DIMS)
@@ -79,8 +80,8 @@ def test_loading_downloads_nothing_and_leaves_logging_alone() -> None:
 
 
 def test_resolving_by_name() -> None:
-    assert resolve_embedder("static", dims=128).space.dims == 128
+    assert resolve_embedder(Embedding(model="static", dims=128)).space.dims == 128
     with pytest.raises(RecipeError, match="known: static"):
-        resolve_embedder("voyag:voyage-4", dims=1024)
+        resolve_embedder(Embedding(model="voyag:voyage-4", dims=1024))
     with pytest.raises(RecipeError, match="one static model"):
-        resolve_embedder("static:other", dims=256)
+        resolve_embedder(Embedding(model="static:other", dims=256))

@@ -1,4 +1,4 @@
-"""The command line: `ragweft sync`, `search`, `status`, `verify`, `show`, `remove`, `tune`, `eval`.
+"""The command line: `ragweft sync`, `search`, `status`, `verify`, `show`, `remove`, `tune`, `eval`, `models`.
 
 Results go to stdout; progress and messages go to stderr. Exit status: 0 done; 1 failed; 2 wrong usage; 3 done,
 but a file could not be read; 130 interrupted.
@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ragweft.cli.eval import evaluate_recipes
+from ragweft.cli.models import models_app
 from ragweft.cli.options import DebugOption, IndexOption, Settings
 from ragweft.cli.remove import remove
 from ragweft.cli.search import search
@@ -58,6 +59,7 @@ def build_app() -> typer.Typer:
     for verb in (search, sync, status, show, remove, verify, tune):
         app.command()(verb)
     app.command("eval")(evaluate_recipes)
+    app.add_typer(models_app(), name="models")
     return app
 
 

@@ -78,7 +78,7 @@ def sync_payload(report: SyncReport) -> dict[str, Any]:
 
 def usage_payload(usage: Usage) -> dict[str, Any]:
     """What was paid for."""
-    return {"tokens": usage.tokens, "usd": usage.usd, "calls": usage.calls}
+    return asdict(usage)
 
 
 def _origin(origin: Origin) -> dict[str, Any]:

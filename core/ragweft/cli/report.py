@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ragweft.cli.session import say
-from ragweft.cli.wording import counted, printable
+from ragweft.cli.wording import counted, money, printable
+from ragweft.providers.registry import dollars
+from ragweft.types import SyncReport
 
 if TYPE_CHECKING:
-    from ragweft.types import Failure, SyncReport
+    from ragweft.types import Estimate, Failure
 
-__all__ = ["report_lines", "say_summary", "say_troubles", "summary"]
+__all__ = ["estimate_lines", "report_lines", "say_summary", "say_troubles", "summary"]
 
 _MOST_FAILURES = 10
 
@@ -54,6 +56,24 @@ def report_lines(report: SyncReport) -> Iterator[str]:
             reasons = "  (" + ", ".join(f"{printable(why)} {n:,}" for why, n in ordered) + ")"
         yield f"{name:<10}{count:>{width},}{reasons}"
     yield f"{'seconds':<10}{report.seconds:>{width}.1f}"
+    if report.usage.calls:
+        yield f"{'spent':<10}{money(report.usage)}"
+
+
+def estimate_lines(estimate: Estimate, space: str) -> Iterator[str]:
+    """What a sync would do and cost."""
+    rows = {
+        "documents": f"{estimate.documents:,} new or changed, {estimate.unchanged:,} unchanged",
+        "chunks": f"{estimate.chunks:,}",
+        "to embed": f"{counted(estimate.texts, 'text')}, the others are known" if estimate.texts else "nothing",
+        "tokens": f"at most {estimate.tokens:,}",
+        "cost": "price not known" if estimate.usd is None else f"at most {dollars(estimate.usd)}",
+        "by": space,
+    }
+    if estimate.long_texts:
+        rows["too long"] = f"{counted(estimate.long_texts, 'text')} above the model's window, embedded in parts"
+    for name, value in rows.items():
+        yield f"{name:<11}{value}"
 
 
 def say_summary(report: SyncReport) -> None:
@@ -69,9 +89,9 @@ def say_summary(report: SyncReport) -> None:
     say_troubles(report)
 
 
-def say_troubles(report: SyncReport) -> None:
+def say_troubles(report: SyncReport | Estimate) -> None:
     """Warnings, and the files that could not be read, on stderr: the first ten and how many more."""
-    for warning in report.warnings:
+    for warning in report.warnings if isinstance(report, SyncReport) else ():
         say(f"warning: {printable(warning)}")
     for failure in report.failed[:_MOST_FAILURES]:
         say(f"failed: {_told(failure)}")

@@ -47,11 +47,16 @@ def guarded(settings: Settings, *, interrupted: str = "interrupted") -> Iterator
 
 
 @contextmanager
-def opened(settings: Settings, *, create: bool = False, preset: str | None = None) -> Iterator[Index]:
-    """The index the options name; closed whatever happens."""
+def opened(settings: Settings, *, create: bool = False, recipe: str | None = None) -> Iterator[Index]:
+    """The index the options name, a new one made by *recipe* (see `recipes`); closed whatever happens."""
     from ragweft.index import Index
 
-    with Index.open(settings.folder, recipe=preset, create=create) as index:
+    chosen = None
+    if recipe is not None:
+        from ragweft.cli.recipes import parse_spec
+
+        _, chosen = parse_spec(recipe)
+    with Index.open(settings.folder, recipe=chosen, create=create) as index:
         yield index
 
 

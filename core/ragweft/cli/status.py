@@ -61,10 +61,8 @@ def _weight_lines(tuning: Tuning) -> Iterator[str]:
 
 
 def _lines(found: Status) -> Iterator[str]:
-    from ragweft.cli.wording import human_bytes
+    from ragweft.cli.wording import human_bytes, money
 
-    spent = found.spent
-    cost = f"{spent.tokens:,} tokens, ${spent.usd:,.4f}, {spent.calls:,} calls" if spent.calls else "nothing"
     rows = {
         "index": found.path,
         "documents": f"{found.documents:,}",
@@ -73,10 +71,15 @@ def _lines(found: Status) -> Iterator[str]:
         "generation": f"{found.generation:,}",
         "space": found.space,
         "pipeline": found.pipeline,
-        "spent": cost,
     }
+    if found.long_texts:
+        rows["too long"] = f"{found.long_texts:,} chunks above the model's window, embedded in parts"
     for name, value in rows.items():
         yield f"{name:<12}{value}"
+    yield f"{'spent':<12}{money(found.spent)}"
+    if len(found.spent_on) > 1:
+        for paid in found.spent_on:
+            yield f"{'':<12}{paid.model}, {paid.purpose}: {money(paid.usage)}"
     for place, line in enumerate(_weight_lines(found.tuning)):
         yield f"{'' if place else 'weights':<12}{line}"
     for place, line in enumerate(follower_lines(found.followers)):

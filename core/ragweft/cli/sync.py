@@ -11,7 +11,7 @@ from ragweft.cli.options import DebugOption, IndexOption, JsonOption, check_path
 from ragweft.cli.session import SYNC_INTERRUPTED, UNREAD, guarded, opened
 
 if TYPE_CHECKING:
-    from ragweft.types import SyncReport
+    from ragweft.types import Estimate, SyncReport
 
 __all__ = ["sync"]
 
@@ -20,12 +20,26 @@ def sync(
     ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files and folders.")],
     watch: Annotated[bool, typer.Option("--watch", help="Keep going: follow changes until Ctrl-C.")] = False,
-    preset: Annotated[
+    recipe: Annotated[
         str | None,
         typer.Option(
-            "--preset",
-            metavar="NAME",
-            help="The recipe of a new index: default, or contextual-retrieval.",
+            "--recipe",
+            metavar="SPEC",
+            help="The recipe of a new index: BASE[,SECTION.KEY=VALUE ...], BASE being a preset (default, "
+            "contextual-retrieval), a ragweft.toml or an index folder.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and what it would cost; do nothing.")
+    ] = False,
+    max_usd: Annotated[
+        float | None,
+        typer.Option(
+            "--max-usd",
+            min=0.0,
+            metavar="USD",
+            help="Stop before this sync costs more; the same command with a higher cap goes on.",
             show_default=False,
         ),
     ] = None,
@@ -38,6 +52,8 @@ def sync(
     Exit status 3: done, but a file could not be read.
     """
     settings = settle(ctx, index=index, debug=debug)
+    if watch and dry_run:
+        raise typer.BadParameter("follows changes and cannot be a --dry-run", param_hint="--watch")
     report = None
     with guarded(settings, interrupted=SYNC_INTERRUPTED):
         check_paths(paths, settings.folder)
@@ -45,11 +61,16 @@ def sync(
             from ragweft.cli.watch import require_watchfiles
 
             require_watchfiles()
-        with opened(settings, create=True, preset=preset) as opened_index:
+        with opened(settings, create=True, recipe=recipe) as opened_index:
             from ragweft.cli.progress import Bar
 
+            if dry_run:
+                with Bar() as bar:
+                    estimate = opened_index.estimate(*paths, progress=bar)
+                _print_estimate(estimate, opened_index.status().space, as_json=as_json)
+                return
             with Bar() as bar:
-                report = opened_index.sync(*paths, progress=bar)
+                report = opened_index.sync(*paths, progress=bar, max_usd=max_usd)
             _print(report, as_json=as_json)
             if watch:
                 from ragweft.cli.watch import follow
@@ -69,3 +90,17 @@ def _print(report: SyncReport, *, as_json: bool) -> None:
         return
     print("\n".join(report_lines(report)))
     say_troubles(report)
+
+
+def _print_estimate(estimate: Estimate, space: str, *, as_json: bool) -> None:
+    from ragweft.cli.report import estimate_lines, say_troubles
+
+    if as_json:
+        from dataclasses import asdict
+
+        from ragweft.cli.payload import print_json
+
+        print_json({**asdict(estimate), "space": space})
+        return
+    print("\n".join(estimate_lines(estimate, space)))
+    say_troubles(estimate)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ragweft.types import Tuning
+    from ragweft.types import Tuning, Usage
 
-__all__ = ["counted", "human_bytes", "printable", "weights"]
+__all__ = ["counted", "human_bytes", "money", "printable", "weights"]
 
 _TAB = 4
 _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
@@ -33,6 +33,16 @@ def weights(tuning: Tuning) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 file`, `2 files`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def money(usage: Usage) -> str:
+    """What was paid for: `1,200 tokens, $0.024, 3 calls`."""
+    from ragweft.providers.registry import dollars
+
+    if not usage.calls:
+        return "nothing"
+    unpriced = f", {counted(usage.unpriced, 'call')} of unknown price" if usage.unpriced else ""
+    return f"{usage.tokens:,} tokens, {dollars(usage.usd)}, {counted(usage.calls, 'call')}{unpriced}"
 
 
 def human_bytes(size: int) -> str:

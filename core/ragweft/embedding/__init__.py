@@ -1,10 +1,11 @@
-"""Texts to unit vectors. `resolve_embedder` turns a recipe's `"static"` or `"provider:model"` into one."""
+"""Texts to unit vectors. `resolve_embedder` turns a recipe's `[embedding]` section into what makes them."""
 
 from __future__ import annotations
 
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from ragweft.embedding.adapters import as_embedder
 from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import RecipeError
 
@@ -12,34 +13,82 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ragweft.protocols import Embedder
+    from ragweft.recipe import Embedding
 
-__all__ = ["BUILT_IN", "StaticEmbedder", "resolve_embedder"]
-
-
-def _static(model: str, dims: int) -> Embedder:
-    if model:
-        raise RecipeError(f"[embedding] model = 'static:{model}': there is one static model; write 'static'")
-    return StaticEmbedder(dims=dims)
+__all__ = ["StaticEmbedder", "as_embedder", "resolve_embedder"]
 
 
-BUILT_IN: Mapping[str, Callable[[str, int], Embedder]] = {"static": _static}
-"""Provider to a function from (model, dims) to an embedder. Packages add to it by the entry point group
-`ragweft.embedders`, each entry naming such a function."""
+def _static(name: str, settings: Embedding) -> Embedder:
+    if name:
+        raise RecipeError(f"[embedding] model = 'static:{name}': there is one static model; write 'static'")
+    return StaticEmbedder(dims=settings.dims or 256)
 
 
-def resolve_embedder(model: str, *, dims: int) -> Embedder:
+def _sentence(name: str, settings: Embedding) -> Embedder:
+    from ragweft.embedding.sentence import SentenceTransformerEmbedder
+    from ragweft.providers.registry import check_dims, load
+
+    listed = load().find("sentence-transformers", name, kind="embedder")
+    if listed is not None and settings.dims:
+        check_dims(listed, settings.dims)
+    # Some models save no prompts of their own, and do much worse without them.
+    query, document = (listed.query_prompt, listed.document_prompt) if listed is not None else ("", "")
+    return SentenceTransformerEmbedder(
+        name,
+        dims=settings.dims,
+        query_prompt=settings.query_prompt or query or None,
+        document_prompt=settings.document_prompt or document or None,
+        window=settings.window or None,
+    )
+
+
+def _onnx(name: str, settings: Embedding) -> Embedder:
+    from ragweft.embedding.onnx import OnnxMiniLm
+
+    return OnnxMiniLm(name or None, window=settings.window or 256)
+
+
+def _bge_m3(name: str, _settings: Embedding) -> Embedder:
+    from ragweft.embedding.bge_m3 import BgeM3
+
+    return BgeM3(name or "BAAI/bge-m3")
+
+
+LOCAL: Mapping[str, Callable[[str, Embedding], Embedder]] = {
+    "static": _static,
+    "sentence-transformers": _sentence,
+    "onnx": _onnx,
+    "bge-m3": _bge_m3,
+}
+"""Provider to a function from a model's name and `[embedding]` to an embedder on this machine."""
+
+
+def resolve_embedder(settings: Embedding, *, key: str | None = None) -> Embedder:
     """The embedder a recipe names.
 
+    Packages add providers by the entry point group `ragweft.embedders`; each entry names a function from the
+    model's name and the recipe's `[embedding]` section to an embedder. *key* takes the place of the one in the
+    environment.
+
     Raises:
-        RecipeError: no such provider is built in or installed.
+        RecipeError: there is no such provider or no key, or a setting is not one the model offers.
         MissingExtra: the provider's package is not installed.
+        ProviderError: the size of a model nobody knows was to be asked, and it did not answer.
     """
-    provider, _, name = model.partition(":")
-    if provider in BUILT_IN:
-        return BUILT_IN[provider](name, dims)
+    provider, _, name = settings.model.partition(":")
+    if provider in LOCAL:
+        return LOCAL[provider](name, settings)
+    from ragweft.embedding.services import SERVICES, connect
+
+    if provider in SERVICES:
+        if not name:
+            raise RecipeError(
+                f"[embedding] model = {settings.model!r}: name the model too, as in '{provider}:NAME'"
+            )
+        return connect(provider, name, settings, key=key)
     installed = {entry.name: entry for entry in entry_points(group="ragweft.embedders")}
     if provider in installed:
-        embedder: Embedder = installed[provider].load()(name, dims)
+        embedder: Embedder = installed[provider].load()(name, settings)
         return embedder
-    known = ", ".join(sorted({*BUILT_IN, *installed}))
-    raise RecipeError(f"[embedding] model = {model!r}: no provider {provider!r}; known: {known}")
+    known = ", ".join(sorted({*LOCAL, *SERVICES, *installed}))
+    raise RecipeError(f"[embedding] model = {settings.model!r}: no provider {provider!r}; known: {known}")

@@ -73,7 +73,7 @@ def evaluate(
     """
     judge = Judge(dataset, depth=depth)
     if embedder is None:
-        embedder = resolve_embedder(recipe.embedding.model, dims=recipe.embedding.dims)
+        embedder = resolve_embedder(recipe.embedding)
     with Index.open(folder, recipe=recipe, embedder=embedder, reranker=reranker) as index:
         filling = fill(index, dataset, progress=progress)
         status = index.status()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 from ragweft.errors import IndexLocked, InvalidFilter, LoadError, ProviderError, SpaceMismatch
 from ragweft.health import report_followers
+from ragweft.ingestion.estimate import estimated
 from ragweft.ingestion.given import grouped
 from ragweft.ingestion.leveller import Leveller
 from ragweft.ingestion.pipeline import Loaded, batched
 from ragweft.ingestion.sync import Sync, Tally
 from ragweft.ledger.scope import Scopes
+from ragweft.protocols import WindowedEmbedder
 
 if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.protocols import Loader, Progress
-    from ragweft.types import Chunk, Document, Metadata, SyncReport
+    from ragweft.types import Chunk, Document, Estimate, Metadata, SyncReport
 
 __all__ = ["Intake"]
 
@@ -41,22 +43,35 @@ class Intake:
             raise LoadError("sync: name at least one file or folder")
         parts = self._parts
         with self._busy, Leveller(parts, chroma=level) as leveller:
-            run = Sync(
-                parts.ledger,
-                parts.pipeline,
-                self._loader,
-                max_bytes=parts.recipe.loading.max_bytes,
-                committed=leveller.notice,
-                progress=progress,
-                avoid=parts.folder,
-            )
+            long = len(parts.store.long_ones())
+            run = self._run(progress, leveller.notice)
             run.run(paths)
-        return self._finished(run.tally, progress, level=level)
+        return self._finished(run.tally, progress, level=level, long=long)
+
+    def estimate(self, paths: Sequence[Path], *, progress: Progress) -> Estimate:
+        """See `Index.estimate`."""
+        if not paths:
+            raise LoadError("estimate: name at least one file or folder")
+        run = self._run(progress, lambda: None)
+        return estimated(self._parts, run.pending(paths), run.tally)
+
+    def _run(self, progress: Progress, committed: Callable[[], None]) -> Sync:
+        parts = self._parts
+        return Sync(
+            parts.ledger,
+            parts.pipeline,
+            self._loader,
+            max_bytes=parts.recipe.loading.max_bytes,
+            committed=committed,
+            progress=progress,
+            avoid=parts.folder,
+        )
 
     def add(self, items: Iterable[Document | Chunk], *, progress: Progress) -> SyncReport:
         """See `Index.add`."""
         parts = self._parts
         with self._busy, Leveller(parts, chroma=True) as leveller:
+            long = len(parts.store.long_ones())
             tally = Tally()
             for batch in batched(grouped(items)):
                 progress("adding", tally.added + tally.updated + tally.unchanged, None)
@@ -65,7 +80,7 @@ class Intake:
                 if fresh:
                     tally.count(parts.ledger.commit(parts.pipeline.prepare(fresh), kind="add"))
                     leveller.notice()
-        return self._finished(tally, progress, level=True)
+        return self._finished(tally, progress, level=True, long=long)
 
     def remove(
         self,
@@ -110,12 +125,15 @@ class Intake:
 
         return [loaded for loaded in batch if not same(loaded)]
 
-    def _finished(self, tally: Tally, progress: Progress, *, level: bool) -> SyncReport:
+    def _finished(
+        self, tally: Tally, progress: Progress, *, level: bool, long: int | None = None
+    ) -> SyncReport:
+        """The report; *long* texts had been embedded in parts before."""
         parts = self._parts
         parts.followers.flat.catch_up()
         parts.followers.lexical.catch_up()
         chroma = parts.followers.chroma
-        warnings: list[str] = []
+        warnings = [] if long is None else _about_long_texts(parts, len(parts.store.long_ones()) - long)
         if chroma is not None and level and not chroma.reported_level():
             try:
                 chroma.catch_up(wait=False, progress=partial(progress, "Chroma"))
@@ -126,3 +144,14 @@ class Intake:
             report_followers(parts)
         with parts.ledger.snapshot() as snapshot:
             return replace(tally.report(), generation=snapshot.generation, warnings=tuple(warnings))
+
+
+def _about_long_texts(parts: Parts, count: int) -> list[str]:
+    window = parts.embedder.window if isinstance(parts.embedder, WindowedEmbedder) else None
+    if count <= 0 or window is None:
+        return []
+    texts = "1 text is" if count == 1 else f"{count:,} texts are"
+    return [
+        f"{texts} above the model's window of {window:,} tokens, embedded in parts; a smaller "
+        "[chunking] size in ragweft.toml avoids it"
+    ]

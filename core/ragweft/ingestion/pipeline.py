@@ -18,7 +18,7 @@ import numpy as np
 from ragweft.errors import LoadError, ProviderError
 from ragweft.ledger.filters import clean_metadata
 from ragweft.ledger.writer import Prepared, digest_of
-from ragweft.protocols import TokenEmbedder
+from ragweft.protocols import BatchEmbedder, ContextualEmbedder, TokenEmbedder, WindowedEmbedder
 
 if TYPE_CHECKING:
     from ragweft.ledger.vector_store import VectorStore
@@ -83,11 +83,12 @@ class Pipeline:
         Raises:
             ProviderError: the embedder failed or answered with wrong counts or values.
         """
-        prepared = [self._cut(loaded) for loaded in batch]
+        prepared = [self.cut(loaded) for loaded in batch]
         self._embed(prepared)
         return prepared
 
-    def _cut(self, loaded: Loaded) -> Prepared:
+    def cut(self, loaded: Loaded) -> Prepared:
+        """Cut and place one document; nothing is embedded."""
         document = loaded.document
         if loaded.chunks is None:
             bare = self._chunker.chunk(document)
@@ -112,44 +113,78 @@ class Pipeline:
             digest=digest,
             pipeline=self.fingerprint if loaded.chunks is None else "given",
             chunks=chunks,
-            inputs=[digest_of(chunk.indexed_text) for chunk in chunks],
+            inputs=self._inputs(chunks),
             tokens=tokens,
             joins=loaded.chunks is not None,
             size=loaded.size,
             mtime_ns=loaded.mtime_ns,
         )
 
-    def _embed(self, prepared: Sequence[Prepared]) -> None:
-        wanted: dict[bytes, tuple[Chunk, bytes]] = {}
-        for item in prepared:
-            for chunk, digest, tokens in zip(item.chunks, item.inputs, item.tokens, strict=True):
-                wanted.setdefault(digest, (chunk, tokens))
+    def missing(self, prepared: Sequence[Prepared]) -> dict[bytes, str]:
+        """What of *prepared* would have to be embedded: digest to text, each once."""
+        wanted = {
+            digest: chunk.indexed_text
+            for item in prepared
+            for chunk, digest in zip(item.chunks, item.inputs, strict=True)
+        }
         known = self._store.known(list(wanted))
-        missing = [digest for digest in wanted if digest not in known]
-        for start in range(0, len(missing), _EMBED_BATCH):
-            digests = missing[start : start + _EMBED_BATCH]
-            self._store.put(digests, self._vectors([wanted[digest] for digest in digests]))
-            self._store.checkpoint()
+        return {digest: text for digest, text in wanted.items() if digest not in known}
 
-    def _vectors(self, inputs: Sequence[tuple[Chunk, bytes]]) -> Vectors:
-        if self._by_tokens is not None:
-            ids: list[TokenIds] = [np.frombuffer(tokens, dtype="<i4") for _, tokens in inputs]
-            vectors = self._by_tokens.embed_tokens(ids)
-        else:
-            vectors = self._embedder.embed_documents([chunk.indexed_text for chunk, _ in inputs])
-        expected = (len(inputs), self._embedder.space.dims)
+    def _embed(self, prepared: Sequence[Prepared]) -> None:
+        if isinstance(self._embedder, ContextualEmbedder):
+            self._embed_in_groups(self._embedder, prepared)
+            return
+        missing = self.missing(prepared)
+        digests, texts = list(missing), list(missing.values())
+        if isinstance(self._embedder, BatchEmbedder):
+            for places, vectors in self._embedder.embed_batches(texts):
+                self._put([digests[place] for place in places], [texts[place] for place in places], vectors)
+            return
+        tokens = {d: t for item in prepared for d, t in zip(item.inputs, item.tokens, strict=True)}
+        for start in range(0, len(digests), _EMBED_BATCH):
+            some = digests[start : start + _EMBED_BATCH]
+            own = texts[start : start + _EMBED_BATCH]
+            if self._by_tokens is not None:
+                ids: list[TokenIds] = [np.frombuffer(tokens[digest], dtype="<i4") for digest in some]
+                vectors = self._by_tokens.embed_tokens(ids)
+            else:
+                vectors = self._embedder.embed_documents(own)
+            self._put(some, own, vectors)
+
+    def _embed_in_groups(self, embedder: ContextualEmbedder, prepared: Sequence[Prepared]) -> None:
+        missing = self.missing(prepared)
+        # A passage's vector depends on the passages around it: a document is embedded whole or not at all.
+        groups = [item for item in prepared if any(digest in missing for digest in item.inputs)]
+        texts = [[chunk.indexed_text for chunk in item.chunks] for item in groups]
+        for place, vectors in embedder.embed_groups(texts):
+            self._put(groups[place].inputs, texts[place], vectors)
+
+    def _put(self, digests: Sequence[bytes], texts: Sequence[str], vectors: Vectors) -> None:
+        """Store what came back for *texts*, once it is seen to be what was asked for."""
+        name = self._embedder.space.model
+        expected = (len(digests), self._embedder.space.dims)
         if vectors.shape != expected:
             raise ProviderError(
-                f"{self._embedder.space.model}: {vectors.shape} vectors came back for {expected}; nothing was "
-                "stored, sync again or choose another model",
+                f"{name}: {vectors.shape} vectors came back for {expected}; nothing was stored, sync again or "
+                "choose another model",
                 retryable=True,
             )
         if not np.isfinite(vectors).all():
             raise ProviderError(
-                f"{self._embedder.space.model}: a vector holds NaN or infinity; nothing was stored, sync again",
-                retryable=True,
+                f"{name}: a vector holds NaN or infinity; nothing was stored, sync again", retryable=True
             )
-        return vectors
+        long: Sequence[int] = ()
+        if isinstance(self._embedder, WindowedEmbedder):
+            long = self._embedder.too_long(texts)
+        self._store.put(digests, vectors, long=[digests[place] for place in long])
+        self._store.checkpoint()
+
+    def _inputs(self, chunks: Sequence[Chunk]) -> list[bytes]:
+        """Digests of everything each vector depends on."""
+        texts = [chunk.indexed_text for chunk in chunks]
+        if isinstance(self._embedder, ContextualEmbedder):
+            return [digest_of(str(place), *texts) for place in range(len(texts))]
+        return [digest_of(text) for text in texts]
 
 
 def batched(items: Iterable[Loaded]) -> Iterator[list[Loaded]]:

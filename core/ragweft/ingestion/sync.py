@@ -98,21 +98,26 @@ class Sync:
             LoadError: a path does not exist; nothing was done.
             ProviderError: the embedder failed; what was committed before stays.
         """
-        for path in paths:
-            if not path.exists():
-                raise LoadError(
-                    f"{path}: there is no such file or folder; check the name, or forget it with  "
-                    f"ragweft remove {path}"
-                )
+        _check_exist(paths)
         for path in paths:
             self._run_one(path)
 
-    def _run_one(self, root: Path) -> None:
+    def pending(self, paths: Sequence[Path]) -> Iterator[Loaded]:
+        """What `run` would take in, read but not cut; unchanged and unreadable files are counted in the tally.
+
+        Raises:
+            LoadError: a path does not exist.
+        """
+        _check_exist(paths)
+        for root in paths:
+            found, _, _ = self._discovered(root)
+            yield from self._changed(found, self._ledger.synced_under(source_uri(root)), [], set())
+
+    def _discovered(self, root: Path) -> tuple[list[Found], set[str], list[str]]:
+        """Files to look at, their URIs, and the URIs of what could not be looked into."""
         found: list[Found] = []
         seen: set[str] = set()
         unseen: list[str] = []
-        with self._ledger.snapshot() as snapshot:
-            seen_at = snapshot.generation
         for item in discover(root, max_bytes=self._max_bytes):
             if f"{item.path}{os.sep}".startswith(self._avoid):
                 continue
@@ -127,6 +132,12 @@ class Sync:
                     unseen.append(item.uri)
             else:
                 self.tally.skipped[item.reason] += 1
+        return found, seen, unseen
+
+    def _run_one(self, root: Path) -> None:
+        with self._ledger.snapshot() as snapshot:
+            seen_at = snapshot.generation
+        found, seen, unseen = self._discovered(root)
         states = self._ledger.synced_under(source_uri(root))
         touched: list[DocumentState] = []
         lost: set[str] = set()
@@ -185,3 +196,12 @@ class Sync:
                 continue
             yield Loaded(document=document, size=item.size, mtime_ns=mtime)
         self._progress("indexing", len(found), len(found))
+
+
+def _check_exist(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if not path.exists():
+            raise LoadError(
+                f"{path}: there is no such file or folder; check the name, or forget it with  "
+                f"ragweft remove {path}"
+            )

@@ -21,10 +21,9 @@ from ragweft.errors import IndexDamaged, IndexLocked
 from ragweft.ledger import schema
 from ragweft.ledger.database import Database, quick_check
 from ragweft.ledger.locks import FolderLock, Timeout
-from ragweft.ledger.schema import chunks, documents, facts, followers, spend
+from ragweft.ledger.schema import chunks, documents, facts, followers
 from ragweft.ledger.snapshot import Snapshot
 from ragweft.ledger.writer import Commit, DocumentState, Prepared, write_batch
-from ragweft.types import Usage
 
 __all__ = ["Ledger"]
 
@@ -143,6 +142,12 @@ class Ledger:
             with self.exclusive(), self._database.write() as connection:
                 connection.execute(query, rows)
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A read transaction, for what no search sees."""
+        with self._database.read() as connection:
+            yield connection
+
     def change(self, write: Callable[[Connection], None]) -> None:
         """Have *write* change what no search sees directly, in one transaction."""
         with self.exclusive(), self._database.write() as connection:
@@ -185,14 +190,6 @@ class Ledger:
         with self._database.read() as connection:
             reported = connection.execute(select(followers.c.name, followers.c.applied))
             return {r.name: r.applied for r in reported}
-
-    def spent(self) -> Usage:
-        """Everything paid for through this index so far."""
-        s = spend.c
-        query = select(func.sum(s.tokens), func.sum(s.usd), func.sum(s.calls))
-        with self._database.read() as connection:
-            tokens, usd, calls = connection.execute(query).one()
-        return Usage(tokens=tokens or 0, usd=usd or 0.0, calls=calls or 0)
 
     def check(self) -> str:
         """SQLite's verdict on the file: "ok" or the first fault."""

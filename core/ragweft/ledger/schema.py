@@ -1,6 +1,6 @@
 """The tables of the two SQLite files. See docs/architecture.md for how they are used.
 
-ledger.db is the truth: documents, rows (versions of chunks), contexts, metadata, the journal, spend.
+ledger.db is the truth: documents, rows (versions of chunks), contexts, metadata, the journal, charges.
 vectors.db remembers every vector ever computed by (space, digest of what was embedded).
 
 A row is alive at generation g when `born <= g < died`. SQLite's own snapshots make every read consistent; born
@@ -28,16 +28,17 @@ __all__ = [
     "LEDGER",
     "SCHEMA_VERSION",
     "VECTORS",
+    "charges",
     "chunks",
     "contexts",
     "documents",
     "facts",
     "followers",
     "journal",
+    "long_texts",
     "metadatas",
     "profiles",
     "spaces",
-    "spend",
     "vectors",
 ]
 
@@ -142,17 +143,18 @@ followers = Table(
 )
 """How far each follower had come when it last reported; the journal is kept for the slowest."""
 
-spend = Table(
-    "spend",
+charges = Table(
+    "charges",
     LEDGER,
-    Column("id", Integer, primary_key=True),
-    Column("at", Float, nullable=False),
-    Column("model", String, nullable=False),
-    Column("purpose", String, nullable=False),
+    Column("day", String, primary_key=True),
+    Column("model", String, primary_key=True),
+    Column("purpose", String, primary_key=True),
     Column("calls", Integer, nullable=False),
     Column("tokens", Integer, nullable=False),
     Column("usd", Float, nullable=False),
+    Column("unpriced", Integer, nullable=False),
 )
+"""What was paid for, added up by day (UTC), model and purpose; `unpriced` calls are missing from `usd`."""
 
 profiles = Table(
     "profiles",
@@ -173,6 +175,14 @@ spaces = Table(
     Column("name", String, nullable=False, unique=True),
     Column("dims", Integer, nullable=False),
 )
+
+long_texts = Table(
+    "long_texts",
+    VECTORS,
+    Column("space", Integer, ForeignKey("spaces.id"), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+)
+"""What was longer than its model's window and embedded in parts."""
 
 vectors = Table(
     "vectors",

@@ -72,6 +72,10 @@ class Changes:
         return len(self.added) + self.held
 
 
+_MANY = 500
+"""Digests in one IN list."""
+
+
 def _asked(column: Any) -> Any:
     """`column` among the integers bound as one JSON list: one parameter and one plan for any number of them."""
     return column.in_(select(func.json_each(bindparam("asked")).table_valued("value").c.value))
@@ -211,6 +215,15 @@ class Snapshot:
         """Living rows."""
         query = select(func.count()).select_from(chunks).where(chunks.c.died == ALIVE)
         return int(self._connection.execute(query).scalar_one())
+
+    def count_inputs(self, digests: Sequence[bytes]) -> int:
+        """Living rows that were embedded from one of *digests*."""
+        total = 0
+        for start in range(0, len(digests), _MANY):
+            some = chunks.c.digest.in_(digests[start : start + _MANY])
+            query = select(func.count()).select_from(chunks).where(some, chunks.c.died == ALIVE)
+            total += int(self._connection.execute(query).scalar_one())
+        return total
 
     def count_documents(self) -> int:
         """Documents, also those without chunks."""

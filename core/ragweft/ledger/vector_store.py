@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
 
 from ragweft.errors import IndexDamaged, SpaceMismatch
 from ragweft.ledger.database import Database
-from ragweft.ledger.schema import VECTORS, spaces, vectors
+from ragweft.ledger.schema import VECTORS, long_texts, spaces, vectors
 
 if TYPE_CHECKING:
     from ragweft.types import Space, Vectors
@@ -82,8 +83,11 @@ class VectorStore:
             raise IndexDamaged(f"vectors.db: {missing} vectors are missing; sync into a new index")
         return out
 
-    def put(self, digests: Sequence[bytes], matrix: Vectors) -> None:
-        """Store *matrix*, float32 unit rows of shape (len(digests), dims); durable on return."""
+    def put(self, digests: Sequence[bytes], matrix: Vectors, *, long: Sequence[bytes] = ()) -> None:
+        """Store *matrix*, float32 unit rows of shape (len(digests), dims); durable on return.
+
+        *long* are those of the digests that were embedded in parts.
+        """
         raw = np.ascontiguousarray(matrix, dtype="<f4")
         rows = [
             {"space": self._space, "digest": digest, "vector": raw[i].tobytes()}
@@ -92,6 +96,20 @@ class VectorStore:
         if rows:
             with self._database.write() as connection:
                 connection.execute(insert(vectors).on_conflict_do_nothing(), rows)
+                if long:
+                    noted = [{"space": self._space, "digest": digest} for digest in long]
+                    connection.execute(insert(long_texts).on_conflict_do_nothing(), noted)
+
+    def long_ones(self) -> list[bytes]:
+        """Digests of what was embedded in parts."""
+        query = select(long_texts.c.digest).where(long_texts.c.space == self._space)
+        with self._database.read() as connection:
+            try:
+                return list(connection.execute(query).scalars())
+            except OperationalError as error:
+                if "no such table" in str(error.orig):  # read-only, and made before they were noted
+                    return []
+                raise
 
     def __len__(self) -> int:
         with self._database.read() as connection:

@@ -1,7 +1,60 @@
-"""A closer look at few candidates."""
+"""A closer look at few candidates. `resolve_reranker` turns a recipe's `[rerank]` into what takes it."""
 
 from __future__ import annotations
 
-from ragweft.reranking.late_interaction import late_interaction, token_weights
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
-__all__ = ["late_interaction", "token_weights"]
+from ragweft.errors import RecipeError
+from ragweft.reranking.adapters import as_reranker
+from ragweft.reranking.late_interaction import late_interaction, token_weights
+from ragweft.reranking.listwise import ListwiseReranker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ragweft.protocols import Reranker
+    from ragweft.recipe import Rerank
+
+__all__ = ["ListwiseReranker", "as_reranker", "late_interaction", "resolve_reranker", "token_weights"]
+
+
+def _cross_encoder(name: str, _settings: Rerank) -> Reranker:
+    from ragweft.reranking.cross_encoder import CrossEncoderReranker
+
+    return CrossEncoderReranker(name)
+
+
+LOCAL: Mapping[str, Callable[[str, Rerank], Reranker]] = {"cross-encoder": _cross_encoder}
+"""Provider to a function from a model's name and `[rerank]` to a reranker on this machine."""
+
+
+def resolve_reranker(settings: Rerank, *, key: str | None = None) -> Reranker | None:
+    """The reranker a recipe names; None for "none".
+
+    Packages add providers by the entry point group `ragweft.rerankers`; each entry names a function from the
+    model's name and the recipe's `[rerank]` section to a reranker. *key* takes the place of the environment's.
+
+    Raises:
+        RecipeError: there is no such provider, or no key for it.
+        MissingExtra: the provider's package is not installed.
+    """
+    if settings.model == "none":
+        return None
+    provider, _, name = settings.model.partition(":")
+    if provider in LOCAL:
+        return LOCAL[provider](name, settings)
+    from ragweft.reranking.services import SERVICES, connect
+
+    if provider in SERVICES:
+        if not name:
+            raise RecipeError(
+                f"[rerank] model = {settings.model!r}: name the model too, as in '{provider}:NAME'"
+            )
+        return connect(provider, name, settings, key=key)
+    installed = {entry.name: entry for entry in entry_points(group="ragweft.rerankers")}
+    if provider in installed:
+        reranker: Reranker = installed[provider].load()(name, settings)
+        return reranker
+    known = ", ".join(sorted({"none", *LOCAL, *SERVICES, *installed}))
+    raise RecipeError(f"[rerank] model = {settings.model!r}: no provider {provider!r}; known: {known}")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from ragweft.errors import ProviderError
 from ragweft.flow import Failed, Flow, Step, arun, one, run
-from ragweft.types import Origin, Results, Stage
+from ragweft.protocols import HighlightingReranker
+from ragweft.types import Judgement, Origin, Results, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,39 +75,46 @@ class Reranked:
         if not base.hits:
             return base
         started = time.perf_counter()
-        native = getattr(self._reranker, "arerank", None)
-        step = Step(
-            call=partial(self._reranker.rerank, base.query, base.hits),
+        reranker = self._reranker
+        native = getattr(reranker, "ajudge", None) or getattr(reranker, "arerank", None)
+        call = reranker.judge if isinstance(reranker, HighlightingReranker) else reranker.rerank
+        step: Step[Sequence[Judgement] | Sequence[float]] = Step(
+            call=partial(call, base.query, base.hits),
             acall=partial(native, base.query, base.hits) if native is not None else None,
             tolerant=True,
             seconds=self._deadline,
         )
-        (scores,) = yield (step,)
-        name = self._reranker.name
-        if not isinstance(scores, Failed) and len(scores) != len(base.hits):
-            text = f"{name} gave {len(scores)} scores for {len(base.hits)} passages"
-            scores = Failed(ProviderError(text, retryable=True))
-        elif not isinstance(scores, Failed) and not all(map(math.isfinite, scores)):
-            scores = Failed(ProviderError(f"{name} gave a score that is no number", retryable=True))
+        (said,) = yield (step,)
+        name = reranker.name
+        judged = said if isinstance(said, Failed) else [_judgement(each) for each in said]
+        if not isinstance(judged, Failed) and len(judged) != len(base.hits):
+            text = f"{name} gave {len(judged)} scores for {len(base.hits)} passages"
+            judged = Failed(ProviderError(text, retryable=True))
+        elif not isinstance(judged, Failed) and not all(math.isfinite(each.score) for each in judged):
+            judged = Failed(ProviderError(f"{name} gave a score that is no number", retryable=True))
         ms = (time.perf_counter() - started) * 1000
         stage = Stage(name="rerank", ms=ms, candidates=len(base.hits), note=name)
         trace = replace(base.trace, stages=(*base.trace.stages, stage))
-        if isinstance(scores, Failed):
-            said = f"reranker {name} failed, the fused order stands: {scores.error}"
-            trace = replace(trace, degraded=(*trace.degraded, said))
+        if isinstance(judged, Failed):
+            told = f"reranker {name} failed, the fused order stands: {judged.error}"
+            trace = replace(trace, degraded=(*trace.degraded, told))
             return replace(base, hits=base.hits[:k], trace=trace)
-        return replace(base, hits=tuple(_reordered(base.hits, scores)[:k]), trace=trace)
+        return replace(base, hits=tuple(_reordered(base.hits, judged)[:k]), trace=trace)
 
 
-def _reordered(hits: Sequence[Hit], scores: Sequence[float]) -> list[Hit]:
+def _judgement(given: Judgement | float) -> Judgement:
+    return given if isinstance(given, Judgement) else Judgement(score=float(given))
+
+
+def _reordered(hits: Sequence[Hit], judged: Sequence[Judgement]) -> list[Hit]:
+    scores = [each.score for each in judged]
     # Ties keep the order they came in.
     order = sorted(range(len(hits)), key=lambda i: (-scores[i], i))
     low, high = min(scores), max(scores)
     out = []
     for place, i in enumerate(order):
         normalised = (scores[i] - low) / (high - low) if high > low else 1.0
-        opinion = Origin(
-            rank=place + 1, score=float(scores[i]), normalised=float(normalised), share=float(i - place)
-        )
-        out.append(replace(hits[i], score=float(scores[i]), origins={**hits[i].origins, "rerank": opinion}))
+        opinion = Origin(rank=place + 1, score=scores[i], normalised=normalised, share=float(i - place))
+        origins = {**hits[i].origins, "rerank": opinion}
+        out.append(replace(hits[i], score=scores[i], origins=origins, highlights=judged[i].highlights))
     return out

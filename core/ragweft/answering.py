@@ -1,0 +1,117 @@
+"""From a question to hits with their bill: what `Index.search` and `asearch` share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ragweft.assembly import build_hybrid
+from ragweft.ledger.filters import compile_filter
+from ragweft.ledger.spending import record
+from ragweft.opening import as_uris
+from ragweft.providers.metering import Meter, metered
+from ragweft.retrieval.reranked import Reranked
+from ragweft.types import Results
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from concurrent.futures import Executor
+
+    from ragweft.assembly import Parts
+    from ragweft.protocols import Reranker
+    from ragweft.types import Hit, Metadata
+
+__all__ = ["Answering", "meter_of"]
+
+
+def meter_of(parts: Parts, *, max_usd: float | None = None) -> Meter:
+    """A collector whose charges are written into the index's ledger as they come, if it can be written."""
+    return Meter(max_usd=max_usd, record=None if parts.read_only else partial(record, parts.ledger))
+
+
+class Answering:
+    """The way out of one index: retrieval, reranking and what they cost."""
+
+    def __init__(self, parts: Parts, reranker: Reranker | None, threads: Executor) -> None:
+        self._parts = parts
+        self._hybrid = build_hybrid(parts, threads)
+        self._reranked = None
+        if reranker is not None:
+            settings = parts.recipe.rerank
+            self._reranked = Reranked(
+                self._hybrid, reranker, threads=threads, pool=settings.pool, deadline=settings.seconds
+            )
+
+    def __repr__(self) -> str:
+        return repr(self._reranked if self._reranked is not None else self._hybrid)
+
+    def search(
+        self,
+        query: str,
+        *,
+        k: int | None,
+        where: Metadata | None,
+        sources: Sequence[str | os.PathLike[str]] | None,
+        min_score: float | None,
+    ) -> Results:
+        """See `Index.search`."""
+        k, pool = self._wanted(k, where)
+        if not query.strip():
+            return Results(query=query)
+        uris = as_uris(sources)
+        with metered(meter_of(self._parts)) as meter:
+            if self._reranked is None:
+                found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
+            else:
+                found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris)
+                found = _at_least(self._reranked.reorder(found, k=k), min_score)
+        return replace(found, usage=found.usage + meter.usage)
+
+    async def asearch(
+        self,
+        query: str,
+        *,
+        k: int | None,
+        where: Metadata | None,
+        sources: Sequence[str | os.PathLike[str]] | None,
+        min_score: float | None,
+    ) -> Results:
+        """See `Index.asearch`."""
+        k, pool = self._wanted(k, where)
+        if not query.strip():
+            return Results(query=query)
+        uris = as_uris(sources)
+        with metered(meter_of(self._parts)) as meter:
+            if self._reranked is None:
+                found = await self._hybrid.aretrieve(
+                    query, k=pool, where=where, sources=uris, min_score=min_score
+                )
+            else:
+                found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris)
+                found = _at_least(await self._reranked.areorder(found, k=k), min_score)
+        return replace(found, usage=found.usage + meter.usage)
+
+    def explain(self, query: str, chunk_id: str, *, where: Metadata | None) -> Hit | None:
+        """See `Index.explain`."""
+        with self._parts.ledger.snapshot() as snapshot:
+            total = snapshot.count_live()
+        with metered(meter_of(self._parts)):
+            results = self._hybrid.retrieve(query, k=max(total, 1), where=where)
+        return next((hit for hit in results if hit.chunk.id == chunk_id), None)
+
+    def _wanted(self, k: int | None, where: Metadata | None) -> tuple[int, int]:
+        """Hits to return, and hits to fetch for the reranker."""
+        if where is not None:
+            compile_filter(where)  # a malformed filter is refused even if nothing is asked
+        k = self._parts.recipe.retrieval.k if k is None else k
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        return k, k if self._reranked is None else max(k, self._parts.recipe.rerank.pool)
+
+
+def _at_least(results: Results, min_score: float | None) -> Results:
+    if min_score is None:
+        return results
+    return replace(results, hits=tuple(hit for hit in results.hits if hit.score >= min_score))

@@ -1,0 +1,325 @@
+"""Any embedding service behind the `Embedder` protocol: batches, retries, checks, prices. The wire is a detail.
+
+What is sent fits the service's limits; what comes back is counted, sized and tested for NaN before anything
+believes it. A batch the service finds too long is halved; a single text it finds too long is embedded in parts.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from ragweft.errors import ProviderError
+from ragweft.providers.metering import Charge, charge, reserved
+from ragweft.providers.policy import DOCUMENTS, QUERIES, Caller, TooLong
+from ragweft.providers.windows import in_parts, joined, long_ones
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ragweft.types import Space, Vector, Vectors
+
+__all__ = ["Limits", "RemoteEmbedder", "Reply", "Role", "Wire"]
+
+Role = Literal["document", "query"]
+"""What a text is: one to be found, or one to find with."""
+
+_REMEMBERED = 512
+"""Query vectors kept: a question asked again in one process is not paid again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a service said to one request."""
+
+    vectors: NDArray[np.generic] | Sequence[Sequence[float]]
+    """Decoded, one row for each text, of any length and any number type."""
+    tokens: int | None
+    """What it bills; None if it does not say."""
+
+
+class Wire(Protocol):
+    """One service's wire format: a request out, a reply in, no retries, no checks."""
+
+    def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
+        """One request of at most the service's own limits; raises whatever its SDK raises."""
+        ...
+
+    async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
+        """As `send`, without blocking."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; idempotent."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the running loop's connections; idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one request and one text may hold, and what tokens cost."""
+
+    texts: int
+    """Texts in one request."""
+    tokens: int | None = None
+    """Tokens in one request; None: no limit known."""
+    window: int | None = None
+    """Tokens of one text; None: not known."""
+    usd_per_million: float | None = None
+    """None: price not known."""
+
+
+class RemoteEmbedder:
+    """An `Embedder` over a `Wire`; safe to call from many threads and loops at once."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        space: Space,
+        limits: Limits,
+        caller: Caller,
+        count: Callable[[str], int],
+        query_wire: Wire | None = None,
+    ) -> None:
+        """*count* gives a bound on the tokens of a text: services do not ship their tokenizers.
+
+        *query_wire* reaches another model of the same space, for queries.
+        """
+        self.wire = wire
+        self._wires = {"document": wire, "query": query_wire or wire}
+        self.space = space
+        self.limits = limits
+        self.caller = caller
+        self.count = count
+        self._lock = threading.Lock()
+        self._asked: OrderedDict[str, Vector] = OrderedDict()
+        self.window = limits.window
+
+    def __repr__(self) -> str:
+        return f"RemoteEmbedder({self.space})"
+
+    @property
+    def usd_per_million(self) -> float | None:
+        """The price of a million tokens, if known."""
+        return self.limits.usd_per_million
+
+    def too_long(self, texts: Sequence[str]) -> list[int]:
+        """Places of the texts longer than the window, by a bound on tokens; they are embedded in parts."""
+        return long_ones(texts, window=self.window, count=self.count)
+
+    def tokens(self, texts: Sequence[str]) -> int:
+        """A bound on what *texts* come to: what an estimate of costs goes by."""
+        return sum(map(self.count, texts))
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """As `Embedder.embed_documents`.
+
+        Raises:
+            ProviderError: the service failed, or answered with a wrong count, size or NaN.
+            BudgetExceeded: going on would cost more than whoever collects allows.
+        """
+        out = np.empty((len(texts), self.space.dims), dtype=np.float32)
+        for places, vectors in self.embed_batches(texts):
+            out[places] = vectors
+        return out
+
+    def embed_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Vectors]]:
+        """Places of *texts* and their vectors, batch by batch as they come, several requests at a time.
+
+        What is under way when a request fails is still yielded before the error is raised: it was paid for.
+
+        Raises:
+            ProviderError: as `embed_documents`.
+            BudgetExceeded: as `embed_documents`.
+        """
+        batches = list(self._batches(texts))
+        sends = [partial(self._sent, [texts[place] for place in batch], "document") for batch in batches]
+        for number, vectors in self.side_by_side(sends):
+            yield batches[number], vectors
+
+    def side_by_side(self, sends: Sequence[Callable[[], Vectors]]) -> Iterator[tuple[int, Vectors]]:
+        """Place of each of *sends* and what it gave, as they come.
+
+        What is under way when one fails is still awaited and yielded before the error is raised.
+        """
+        waiting = iter(enumerate(sends))
+        running: dict[Future[Vectors], int] = {}
+        error: Exception | None = None
+        with ThreadPoolExecutor(self.caller.at_once, thread_name_prefix="ragweft-embed") as pool:
+            while True:
+                while error is None and len(running) < self.caller.at_once:
+                    number, send = next(waiting, (-1, None))
+                    if send is None:
+                        break
+                    running[pool.submit(contextvars.copy_context().run, send)] = number
+                if not running:
+                    break
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    number = running.pop(future)
+                    try:
+                        vectors = future.result()
+                    except Exception as raised:  # noqa: BLE001  # raised below, once what was paid for is kept
+                        error = error or raised
+                    else:
+                        yield number, vectors
+        if error is not None:
+            raise error
+
+    def embed_query(self, text: str) -> Vector:
+        """As `Embedder.embed_query`; the last few hundred are remembered."""
+        known = self._known(text)
+        return known if known is not None else self._remembered(text, self._sent([text], "query"))
+
+    async def aembed_query(self, text: str) -> Vector:
+        """As `embed_query`, without blocking the running loop."""
+        known = self._known(text)
+        if known is not None:
+            return known
+        parts, sizes = in_parts([text], window=self.window, count=self.count)
+        reply = await self.caller.acall(
+            partial(self._wires["query"].asend, parts, "query", seconds=QUERIES.timeout),
+            QUERIES,
+            holding=self.cost(parts),
+        )
+        vectors = joined(self.checked(reply, parts, "query"), parts, sizes, count=self.count)
+        return self._remembered(text, vectors)
+
+    def close(self) -> None:
+        """Let go of connections; idempotent."""
+        for wire in self._wires.values():
+            wire.close()
+
+    async def aclose(self) -> None:
+        """Let go of the running loop's connections; idempotent."""
+        for wire in self._wires.values():
+            await wire.aclose()
+
+    def probed_dims(self) -> int:
+        """The size of what the service sends when it is asked for none: one text is embedded to see.
+
+        Raises:
+            ProviderError: it did not answer.
+        """
+        send = partial(self.wire.send, ["ragweft"], "document", seconds=QUERIES.timeout)
+        reply = self.caller.call(send, QUERIES, holding=self.cost(["ragweft"]))
+        self._charged(reply, ["ragweft"], "document")
+        return len(reply.vectors[0])
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Places of texts for one request each."""
+        batch: list[int] = []
+        held = 0
+        for place, text in enumerate(texts):
+            tokens = self.count(text)
+            full = self.limits.tokens is not None and held + tokens > self.limits.tokens
+            if batch and (full or len(batch) == self.limits.texts):
+                yield batch
+                batch, held = [], 0
+            batch.append(place)
+            held += tokens
+        if batch:
+            yield batch
+
+    def embed_apart(self, texts: Sequence[str]) -> Vectors:
+        """Documents one by one, those over the window in parts."""
+        return self._sent(texts, "document")
+
+    def _sent(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Unit vectors of *texts*, those over the window in parts."""
+        parts, sizes = in_parts(texts, window=self.window, count=self.count)
+        vectors = np.concatenate(
+            [
+                self._halved(parts[start : start + self.limits.texts], role)
+                for start in range(0, len(parts), self.limits.texts)
+            ]
+        )
+        return joined(vectors, parts, sizes, count=self.count)
+
+    def _halved(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Unit vectors of *texts*; where the service finds them too long, of halves sent one by one."""
+        policy = QUERIES if role == "query" else DOCUMENTS
+        try:
+            reply = self.caller.call(
+                partial(self._wires[role].send, texts, role, seconds=policy.timeout),
+                policy,
+                holding=self.cost(texts),
+            )
+        except TooLong as error:
+            if len(texts) > 1:
+                middle = len(texts) // 2
+                return np.concatenate([self._halved(texts[:middle], role), self._halved(texts[middle:], role)])
+            # The bound on its tokens was no bound for this tokenizer.
+            (text,) = texts
+            shorter = max(1, self.count(text) * 2 // 3)
+            parts, sizes = in_parts([text], window=shorter, count=self.count)
+            if len(parts) == 1:
+                raise error.refused from error
+            vectors = np.concatenate([self._halved([part], role) for part in parts])
+            return joined(vectors, parts, sizes, count=self.count)
+        return self.checked(reply, texts, role)
+
+    def checked(self, reply: Reply, texts: Sequence[str], role: Role) -> Vectors:
+        """The reply's vectors at unit length, after it was charged: a wrong answer costs like a right one.
+
+        Raises:
+            ProviderError: their count or size is wrong, or a number is none.
+        """
+        self._charged(reply, texts, role)
+        name, dims = self.space.model, self.space.dims
+        if len(reply.vectors) != len(texts):
+            said = f"{len(reply.vectors)} vectors came back for {len(texts)} texts"
+            raise ProviderError(f"{name}: {said}; none was used, try again", retryable=True)
+        sizes = sorted({len(row) for row in reply.vectors})
+        if sizes != [dims]:
+            said = f"vectors of {', '.join(map(str, sizes))} numbers came back, {dims} were asked for"
+            raise ProviderError(f"{name}: {said}; check the model and its dims", retryable=False)
+        vectors = np.asarray(reply.vectors, dtype=np.float32)
+        if not np.isfinite(vectors).all():
+            said = "a vector holds NaN or infinity"
+            raise ProviderError(f"{name}: {said}; none was used, try again", retryable=True)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: Vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+        return unit
+
+    def _charged(self, reply: Reply, texts: Sequence[str], role: Role) -> None:
+        tokens = reply.tokens if reply.tokens is not None else self.tokens(texts)
+        price = self.limits.usd_per_million
+        purpose = "query" if role == "query" else "documents"
+        usd = None if price is None else tokens * price / 1e6
+        charge(Charge(model=self.space.model, purpose=purpose, tokens=tokens, usd=usd))
+
+    def cost(self, texts: Sequence[str]) -> Callable[[], AbstractContextManager[None]]:
+        """What a call with *texts* may cost, held while it is under way."""
+        price = self.limits.usd_per_million
+        usd = self.tokens(texts) * price / 1e6 if price else 0.0
+        return partial(reserved, usd, self.space.model)
+
+    def _known(self, text: str) -> Vector | None:
+        with self._lock:
+            vector = self._asked.get(text)
+            if vector is not None:
+                self._asked.move_to_end(text)
+        return vector
+
+    def _remembered(self, text: str, vectors: Vectors) -> Vector:
+        vector: Vector = vectors[0]
+        vector.flags.writeable = False
+        with self._lock:
+            self._asked[text] = vector
+            while len(self._asked) > _REMEMBERED:
+                self._asked.popitem(last=False)
+        return vector

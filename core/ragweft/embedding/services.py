@@ -1,0 +1,263 @@
+"""The table of embedding services: where each one's key is found and which wire reaches it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ragweft.embedding.contextual import ContextualRemoteEmbedder
+from ragweft.embedding.remote import Limits, RemoteEmbedder, Wire
+from ragweft.embedding.static import StaticEmbedder
+from ragweft.errors import RecipeError
+from ragweft.providers.keys import Secret, find_key
+from ragweft.providers.policy import Caller
+from ragweft.providers.registry import Model, check_dims, load
+from ragweft.types import Space
+
+if TYPE_CHECKING:
+    from ragweft.recipe import Embedding
+
+__all__ = ["SERVICES", "Service", "connect"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a wire is made from."""
+
+    model: str
+    dims: int | None
+    """None: the model's own, not to be sent."""
+    dtype: str
+    key: Secret
+    base_url: str | None
+    prompts: Mapping[str, str]
+    """Role to what is put in front of its texts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One provider."""
+
+    keys: tuple[str, ...]
+    """Environment variables a key is looked for in."""
+    wire: Callable[[Request], Wire]
+    keyless: bool = False
+    """A server of the user's own may need no key."""
+    texts: int = 128
+    """Texts in one request, of a model the registry does not know."""
+    dtypes: tuple[str, ...] = ("float",)
+    """What the wire can decode."""
+    cuts: bool = False
+    """The service cuts a text over the window without a word, where others refuse it."""
+    contextual: tuple[str, ...] = ()
+    """Models named like this read a passage within its document."""
+    late: bool = False
+    """The service reads the texts of a request as one document if it is told to."""
+    roles: bool = False
+    """The service takes a text's role by itself: known prompts are not put in front."""
+
+
+def _cohere(asked: Request) -> Wire:
+    from ragweft.embedding.wires.cohere import CohereWire
+
+    return CohereWire(asked.model, dims=asked.dims, dtype=asked.dtype, key=asked.key, base_url=asked.base_url)
+
+
+def _voyage(asked: Request) -> Wire:
+    from ragweft.embedding.wires.voyage import VoyageWire
+
+    return VoyageWire(asked.model, dims=asked.dims, dtype=asked.dtype, key=asked.key, base_url=asked.base_url)
+
+
+def _google(asked: Request) -> Wire:
+    from ragweft.embedding.wires.google import GoogleWire
+
+    return GoogleWire(asked.model, dims=asked.dims, key=asked.key, base_url=asked.base_url)
+
+
+def _openai(dialect: str) -> Callable[[Request], Wire]:
+    def make(asked: Request) -> Wire:
+        from ragweft.embedding.wires.openai import DIALECTS, OpenAIWire
+
+        return OpenAIWire(
+            asked.model,
+            dims=asked.dims,
+            key=asked.key,
+            base_url=asked.base_url,
+            dialect=DIALECTS[dialect],
+            prompts=asked.prompts,
+        )
+
+    return make
+
+
+def _nomic(asked: Request) -> Wire:
+    from ragweft.embedding.wires.nomic import NomicWire
+
+    return NomicWire(asked.model, dims=asked.dims, key=asked.key, base_url=asked.base_url)
+
+
+_MARKS = 4
+"""Tokens a model adds of its own, such as [CLS] and [SEP]."""
+_QUANTISED = ("float", "int8", "uint8", "binary", "ubinary")
+
+SERVICES: Mapping[str, Service] = {
+    "cohere": Service(
+        keys=("CO_API_KEY", "COHERE_API_KEY"), wire=_cohere, texts=96, dtypes=_QUANTISED, roles=True
+    ),
+    "voyage": Service(
+        keys=("VOYAGE_API_KEY",),
+        wire=_voyage,
+        texts=1_000,
+        dtypes=_QUANTISED,
+        roles=True,
+        contextual=("voyage-context-",),
+    ),
+    "openai": Service(keys=("OPENAI_API_KEY",), wire=_openai("openai"), texts=2_048, keyless=True),
+    "ollama": Service(keys=("OLLAMA_API_KEY",), wire=_openai("ollama"), texts=64, keyless=True, cuts=True),
+    "jina": Service(keys=("JINA_API_KEY",), wire=_openai("jina"), texts=512, roles=True, late=True),
+    "mistral": Service(keys=("MISTRAL_API_KEY",), wire=_openai("mistral"), texts=128),
+    "nomic": Service(keys=("NOMIC_API_KEY",), wire=_nomic, texts=400, roles=True),
+    "google": Service(
+        keys=("GEMINI_API_KEY", "GOOGLE_API_KEY"), wire=_google, texts=100, roles=True, cuts=True
+    ),
+}
+"""Provider to how it is reached. A server that speaks OpenAI's protocol (vLLM, TEI, LM Studio, …) is "openai"
+with a base_url."""
+
+
+def connect(provider: str, name: str, settings: Embedding, *, key: str | None = None) -> RemoteEmbedder:
+    """An embedder that reaches model *name* of *provider* as *settings* say; nothing is sent yet.
+
+    *key* takes the place of the environment's.
+
+    Raises:
+        RecipeError: there is no key, the size or dtype is not one the model offers, or the query model lives in
+            another vector space.
+        MissingExtra: the provider's package is not installed.
+        ProviderError: the model is not in the registry, has no dims in the recipe, and did not answer.
+    """
+    service = SERVICES[provider]
+    secret = find_key(
+        provider,
+        service.keys,
+        given=key,
+        needed=not (service.keyless and (settings.base_url or provider == "ollama")),
+    )
+    if settings.dtype not in service.dtypes:
+        raise RecipeError(
+            f"[embedding] dtype = {settings.dtype!r}: {provider} sends {', '.join(service.dtypes)}"
+        )
+    listed = load().find(provider, name, kind="embedder")
+    own = listed.dims if listed is not None else 0
+    if listed is not None and settings.dims:
+        check_dims(listed, settings.dims)
+    prompts = _prompts(service, listed, settings)
+    caller = Caller(provider, secrets=(secret.reveal(),), at_once=settings.at_once)
+    count = _counter(cautious=service.cuts)
+
+    def built(dims: int, *, sent: bool) -> RemoteEmbedder:
+        def wire(model: str) -> Wire:
+            return service.wire(
+                Request(
+                    model=model,
+                    dims=dims if sent else None,
+                    dtype=settings.dtype,
+                    key=secret,
+                    base_url=settings.base_url or None,
+                    prompts=prompts,
+                )
+            )
+
+        main = wire(name)
+        kind = ContextualRemoteEmbedder if _contextual(service, name, settings) else RemoteEmbedder
+        return kind(
+            main,
+            query_wire=wire(_query_model(provider, listed, settings)) if settings.query_model else None,
+            space=Space(
+                model=f"{provider}:{name}",
+                dims=dims,
+                dtype=settings.dtype,
+                revision=_revision(prompts, late=settings.late_chunking),
+            ),
+            limits=_limits(service, listed, settings),
+            caller=caller,
+            count=count,
+        )
+
+    if settings.dims or own:
+        dims = settings.dims or own
+        return built(dims, sent=bool(settings.dims) and settings.dims != own)
+    probe = built(1, sent=False)
+    try:
+        return built(probe.probed_dims(), sent=False)
+    finally:
+        probe.close()
+
+
+def _counter(*, cautious: bool) -> Callable[[str], int]:
+    """Tokens of a text, by the built-in word pieces: services do not ship their tokenizers.
+
+    A service that refuses what is too long corrects a count that is too low; for one that does not, a quarter
+    is added.
+    """
+    vocabulary = StaticEmbedder()
+
+    @lru_cache(maxsize=4_096)
+    def count(text: str) -> int:
+        pieces = len(vocabulary.encode(text).ids) + _MARKS
+        return pieces * 5 // 4 if cautious else pieces
+
+    return count
+
+
+def _prompts(service: Service, listed: Model | None, settings: Embedding) -> dict[str, str]:
+    known = {"query": "", "document": ""}
+    if listed is not None and not service.roles:
+        known = {"query": listed.query_prompt, "document": listed.document_prompt}
+    given = {"query": settings.query_prompt, "document": settings.document_prompt}
+    return {role: given[role] or prompt for role, prompt in known.items()}
+
+
+def _contextual(service: Service, name: str, settings: Embedding) -> bool:
+    """Whether passages are embedded with their documents in view.
+
+    Raises:
+        RecipeError: that was asked for, and the service cannot.
+    """
+    if name.startswith(service.contextual):
+        return True
+    if settings.late_chunking and not service.late:
+        raise RecipeError("[embedding] late_chunking = true: only jina can")
+    return settings.late_chunking
+
+
+def _revision(prompts: Mapping[str, str], *, late: bool) -> str:
+    """Names what else decides the vectors that are stored: the texts' prompt, late chunking."""
+    prompt = prompts["document"]
+    named = hashlib.blake2b(prompt.encode(), digest_size=4).hexdigest() if prompt else ""
+    return "+".join(filter(None, (named, "late" if late else "")))
+
+
+def _query_model(provider: str, listed: Model | None, settings: Embedding) -> str:
+    other = load().find(provider, settings.query_model, kind="embedder")
+    if listed is None or other is None or not listed.space or listed.space != other.space:
+        raise RecipeError(
+            f"[embedding] query_model = {settings.query_model!r} is not known to share a vector space with the "
+            "model the texts are embedded by; leave it empty, or choose one of the same family"
+        )
+    return settings.query_model
+
+
+def _limits(service: Service, listed: Model | None, settings: Embedding) -> Limits:
+    if listed is None:
+        return Limits(texts=service.texts, window=settings.window or None)
+    return Limits(
+        texts=listed.batch or service.texts,
+        tokens=listed.batch_tokens,
+        window=settings.window or listed.window,
+        usd_per_million=listed.usd_per_million,
+    )

@@ -1,0 +1,79 @@
+"""Cohere's /v2/embed through the `cohere` SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ragweft.embedding.remote import Reply, Role
+from ragweft.embedding.wires.decoding import decoded
+from ragweft.errors import MissingExtra
+from ragweft.providers.policy import PerLoop
+
+if TYPE_CHECKING:
+    from ragweft.providers.keys import Secret
+
+__all__ = ["CohereWire"]
+
+_INPUT_TYPES = {"document": "search_document", "query": "search_query"}
+
+
+class CohereWire:
+    """Texts with their `input_type`; cut by nobody (`truncate="NONE"`)."""
+
+    def __init__(self, model: str, *, dims: int | None, dtype: str, key: Secret, base_url: str | None) -> None:
+        """*dims* None for models that have but one size; *dtype*: float, int8, uint8, binary or ubinary."""
+        try:
+            import httpx
+            from cohere import AsyncClientV2, ClientV2
+        except ImportError:
+            raise MissingExtra(package="cohere", extra="cohere") from None
+        self._model, self._dims, self._dtype = model, dims, dtype
+        # The SDK closes no client of its own; these are closed here.
+        self._http = httpx.Client()
+        self._client = ClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=self._http)
+
+        def asynchronous() -> tuple[httpx.AsyncClient, AsyncClientV2]:
+            http = httpx.AsyncClient()
+            return http, AsyncClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=http)
+
+        self._async = PerLoop(asynchronous)
+
+    def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
+        """As `Wire.send`."""
+        return self._reply(self._client.embed(**self._request(texts, role, seconds)))
+
+    async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
+        """As `Wire.asend`."""
+        _, client = self._async.get()
+        return self._reply(await client.embed(**self._request(texts, role, seconds)))
+
+    def close(self) -> None:
+        """As `Wire.close`."""
+        self._http.close()
+
+    async def aclose(self) -> None:
+        """As `Wire.aclose`."""
+        if held := self._async.pop():
+            await held[0].aclose()
+
+    def _request(self, texts: Sequence[str], role: Role, seconds: float) -> dict[str, Any]:
+        size = {} if self._dims is None else {"output_dimension": self._dims}
+        return {
+            "model": self._model,
+            "texts": list(texts),
+            "input_type": _INPUT_TYPES[role],
+            "embedding_types": [self._dtype],
+            "truncate": "NONE",
+            "request_options": {"timeout_in_seconds": seconds, "max_retries": 0},
+            **size,
+        }
+
+    def _reply(self, answer: Any) -> Reply:
+        held = answer.embeddings
+        vectors = held.float_ if self._dtype == "float" else getattr(held, self._dtype)
+        units = getattr(answer.meta, "billed_units", None) if answer.meta is not None else None
+        tokens = getattr(units, "input_tokens", None)
+        return Reply(
+            vectors=decoded(vectors or (), self._dtype), tokens=None if tokens is None else int(tokens)
+        )

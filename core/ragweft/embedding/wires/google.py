@@ -1,0 +1,89 @@
+"""Gemini's embedContent through the `google-genai` SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ragweft.embedding.remote import Reply, Role
+from ragweft.errors import MissingExtra
+from ragweft.providers.policy import PerLoop
+
+if TYPE_CHECKING:
+    from ragweft.providers.keys import Secret
+
+__all__ = ["GoogleWire"]
+
+_TASKS = {"document": "RETRIEVAL_DOCUMENT", "query": "RETRIEVAL_QUERY"}
+
+
+class GoogleWire:
+    """One `Content` for each text: given plain strings, gemini-embedding-2 answers with one vector for all."""
+
+    def __init__(self, model: str, *, dims: int | None, key: Secret, base_url: str | None) -> None:
+        try:
+            import httpx2
+            from google import genai
+            from google.genai import types
+        except ImportError:
+            raise MissingExtra(package="google-genai", extra="google") from None
+        self._model, self._dims, self._types = model, dims, types
+        # The second generation takes the task as words of the text.
+        self._spoken = model.startswith("gemini-embedding-2")
+        options: dict[str, Any] = {"base_url": base_url} if base_url else {}
+        # Held: a client that is collected closes its connections under the call.
+        self._client = genai.Client(api_key=key.reveal(), http_options=types.HttpOptions(**options))
+
+        def asynchronous() -> tuple[httpx2.AsyncClient, genai.Client]:
+            # Named, or the SDK takes aiohttp wherever some other package has brought that.
+            http = httpx2.AsyncClient()
+            own = types.HttpOptions(**options, httpx_async_client=http)
+            return http, genai.Client(api_key=key.reveal(), http_options=own)
+
+        self._async = PerLoop(asynchronous)
+
+    def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
+        """As `Wire.send`."""
+        return _reply(self._client.models.embed_content(**self._request(texts, role, seconds)))
+
+    async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
+        """As `Wire.asend`."""
+        _, client = self._async.get()
+        return _reply(await client.aio.models.embed_content(**self._request(texts, role, seconds)))
+
+    def close(self) -> None:
+        """As `Wire.close`."""
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """As `Wire.aclose`."""
+        if held := self._async.pop():
+            http, client = held
+            await http.aclose()
+            client.close()
+
+    def _request(self, texts: Sequence[str], role: Role, seconds: float) -> dict[str, Any]:
+        types = self._types
+        said = _spoken(texts, role) if self._spoken else texts
+        return {
+            "model": self._model,
+            "contents": [types.Content(parts=[types.Part(text=text or " ")]) for text in said],
+            "config": types.EmbedContentConfig(
+                task_type=None if self._spoken else _TASKS[role],
+                output_dimensionality=self._dims,
+                http_options=types.HttpOptions(timeout=int(seconds * 1000)),
+            ),
+        }
+
+
+def _spoken(texts: Sequence[str], role: Role) -> list[str]:
+    if role == "query":
+        return [f"task: search result | query: {text}" for text in texts]
+    return [f"title: none | text: {text}" for text in texts]
+
+
+def _reply(answer: Any) -> Reply:
+    held = answer.embeddings or ()
+    usage = getattr(answer, "usage_metadata", None)
+    tokens = getattr(usage, "total_token_count", None) or getattr(usage, "prompt_token_count", None)
+    return Reply(vectors=[item.values for item in held], tokens=None if tokens is None else int(tokens))

@@ -1,0 +1,49 @@
+"""What a sync would cost, before it does: files are read and cut, nothing is embedded or stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ragweft.ingestion.pipeline import batched
+from ragweft.protocols import PricedEmbedder, WindowedEmbedder
+from ragweft.types import Estimate
+
+if TYPE_CHECKING:
+    from ragweft.assembly import Parts
+    from ragweft.ingestion.pipeline import Loaded
+    from ragweft.ingestion.sync import Tally
+
+__all__ = ["estimated"]
+
+
+def estimated(parts: Parts, pending: Iterable[Loaded], tally: Tally) -> Estimate:
+    """The estimate for the documents *pending*; *tally* counts what is not among them."""
+    started = time.perf_counter()
+    embedder = parts.embedder
+    documents = chunks = tokens = long = 0
+    texts: set[bytes] = set()
+    for batch in batched(pending):
+        prepared = [parts.pipeline.cut(loaded) for loaded in batch]
+        documents += len(prepared)
+        chunks += sum(len(item.chunks) for item in prepared)
+        missing = parts.pipeline.missing(prepared)
+        fresh = [text for digest, text in missing.items() if digest not in texts]
+        texts.update(missing)
+        if isinstance(embedder, PricedEmbedder):
+            tokens += embedder.tokens(fresh)
+        if isinstance(embedder, WindowedEmbedder):
+            long += len(embedder.too_long(fresh))
+    price = embedder.usd_per_million if isinstance(embedder, PricedEmbedder) else 0.0
+    return Estimate(
+        documents=documents,
+        unchanged=tally.unchanged,
+        failed=tuple(tally.failed),
+        chunks=chunks,
+        texts=len(texts),
+        tokens=tokens,
+        usd=None if price is None else tokens * price / 1e6,
+        long_texts=long,
+        seconds=time.perf_counter() - started,
+    )

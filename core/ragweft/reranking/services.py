@@ -1,0 +1,68 @@
+"""The table of reranking services: where each one's key is found and which wire reaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragweft.providers.counting import bound_of
+from ragweft.providers.keys import Secret, find_key
+from ragweft.providers.policy import Caller
+from ragweft.providers.registry import load
+from ragweft.reranking.remote import Price, RemoteReranker, RerankWire
+from ragweft.reranking.wires import CohereRerank, JinaRerank, VoyageRerank
+
+if TYPE_CHECKING:
+    from ragweft.providers.registry import Model
+    from ragweft.recipe import Rerank
+
+__all__ = ["SERVICES", "Service", "connect"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One provider."""
+
+    keys: tuple[str, ...]
+    """Environment variables a key is looked for in."""
+    wire: Callable[[str, Model | None, Secret, str | None], RerankWire]
+    """From model, what is known of it, key and address."""
+
+
+def _cohere(model: str, known: Model | None, key: Secret, base_url: str | None) -> RerankWire:
+    return CohereRerank(model, window=known.window if known else None, key=key, base_url=base_url)
+
+
+SERVICES: Mapping[str, Service] = {
+    "cohere": Service(keys=("CO_API_KEY", "COHERE_API_KEY"), wire=_cohere),
+    "voyage": Service(
+        keys=("VOYAGE_API_KEY",), wire=lambda model, _, key, url: VoyageRerank(model, key=key, base_url=url)
+    ),
+    "jina": Service(
+        keys=("JINA_API_KEY",), wire=lambda model, _, key, url: JinaRerank(model, key=key, base_url=url)
+    ),
+}
+"""Provider to how it is reached."""
+
+
+def connect(provider: str, name: str, settings: Rerank, *, key: str | None = None) -> RemoteReranker:
+    """A reranker that reaches model *name* of *provider* as *settings* say; nothing is sent yet.
+
+    Raises:
+        RecipeError: there is no key.
+        MissingExtra: the provider's package is not installed.
+    """
+    service = SERVICES[provider]
+    secret = find_key(provider, service.keys, given=key)
+    known = load().find(provider, name, kind="reranker")
+    price = Price()
+    if known is not None:
+        price = Price(usd_per_million=known.usd_per_million, usd_per_search=known.usd_per_search)
+    return RemoteReranker(
+        service.wire(name, known, secret, settings.base_url or None),
+        name=f"{provider}:{name}",
+        price=price,
+        caller=Caller(provider, secrets=(secret.reveal(),)),
+        count=bound_of,
+    )

@@ -1,0 +1,177 @@
+"""The wire formats of reranking services: a request out, a reply in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ragweft.errors import MissingExtra
+from ragweft.providers.http import JsonService
+from ragweft.providers.policy import PerLoop
+from ragweft.providers.voyage_sessions import VoyageSessions
+from ragweft.reranking.remote import RerankReply
+
+if TYPE_CHECKING:
+    from ragweft.providers.keys import Secret
+
+__all__ = ["CohereRerank", "JinaRerank", "VoyageRerank"]
+
+_JINA = "https://api.jina.ai/v1"
+
+
+class CohereRerank:
+    """Cohere's /v2/rerank through the `cohere` SDK; models from v5 on also say which spans are relevant."""
+
+    def __init__(self, model: str, *, window: int | None, key: Secret, base_url: str | None) -> None:
+        """*window*: tokens of a passage that are read; the service's own default of 4,096 cuts longer ones."""
+        try:
+            import httpx
+            from cohere import AsyncClientV2, ClientV2
+        except ImportError:
+            raise MissingExtra(package="cohere", extra="cohere") from None
+        self._model, self._window = model, window
+        self._http = httpx.Client()
+        self._client = ClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=self._http)
+
+        def asynchronous() -> tuple[httpx.AsyncClient, AsyncClientV2]:
+            http = httpx.AsyncClient()
+            return http, AsyncClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=http)
+
+        self._async = PerLoop(asynchronous)
+
+    def send(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
+        """As `RerankWire.send`."""
+        return _cohere_reply(self._client.rerank(**self._request(query, passages, seconds)))
+
+    async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
+        """As `RerankWire.asend`."""
+        _, client = self._async.get()
+        return _cohere_reply(await client.rerank(**self._request(query, passages, seconds)))
+
+    def close(self) -> None:
+        """As `RerankWire.close`."""
+        self._http.close()
+
+    async def aclose(self) -> None:
+        """As `RerankWire.aclose`."""
+        if held := self._async.pop():
+            await held[0].aclose()
+
+    def _request(self, query: str, passages: Sequence[str], seconds: float) -> dict[str, Any]:
+        from cohere.types import RerankRelevantSpans
+
+        request: dict[str, Any] = {
+            "model": self._model,
+            "query": query,
+            "documents": list(passages),
+            "request_options": {"timeout_in_seconds": seconds, "max_retries": 0},
+        }
+        if self._window is not None:
+            request["max_tokens_per_doc"] = self._window
+        if self._model.startswith("rerank-v5"):
+            request["relevant_spans"] = RerankRelevantSpans(mode="enabled")
+        return request
+
+
+def _cohere_reply(answer: Any) -> RerankReply:
+    units = getattr(answer.meta, "billed_units", None) if answer.meta is not None else None
+    tokens, searches = getattr(units, "input_tokens", None), getattr(units, "search_units", None)
+    return RerankReply(
+        scores={item.index: item.relevance_score for item in answer.results},
+        spans={
+            item.index: [(int(span.start), int(span.end)) for span in item.relevant_spans]
+            for item in answer.results
+            if getattr(item, "relevant_spans", None)
+        },
+        tokens=None if tokens is None else int(tokens),
+        searches=None if searches is None else int(searches),
+    )
+
+
+class VoyageRerank:
+    """Voyage's /rerank through the `voyageai` SDK; retried by the policy, as in `embedding.wires.voyage`."""
+
+    def __init__(self, model: str, *, key: Secret, base_url: str | None) -> None:
+        try:
+            from voyageai.client import Client
+            from voyageai.client_async import AsyncClient
+        except ImportError:
+            raise MissingExtra(package="voyageai", extra="voyage") from None
+        self._model = model
+        self._key = key
+        self._sessions = VoyageSessions()
+        self._base = base_url.rstrip("/") if base_url else None
+        self._sync, self._async = Client, AsyncClient
+
+    def send(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
+        """As `RerankWire.send`."""
+        client = self._sync(self._key.reveal(), max_retries=1, timeout=seconds, base_url=self._base)
+        try:
+            return _voyage_reply(client.rerank(query, list(passages), self._model, truncation=False))
+        finally:
+            self._sessions.keep()
+
+    async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
+        """As `RerankWire.asend`."""
+        client = self._async(self._key.reveal(), max_retries=1, timeout=seconds, base_url=self._base)
+        return _voyage_reply(await client.rerank(query, list(passages), self._model, truncation=False))
+
+    def close(self) -> None:
+        """As `RerankWire.close`."""
+        self._sessions.close()
+
+    async def aclose(self) -> None:
+        """As `RerankWire.aclose`; the SDK opens a session for each call."""
+
+
+def _voyage_reply(answer: Any) -> RerankReply:
+    return RerankReply(
+        scores={item.index: item.relevance_score for item in answer.results},
+        spans={},
+        tokens=int(answer.total_tokens),
+        searches=None,
+    )
+
+
+class JinaRerank:
+    """Jina's /rerank, over plain HTTP: there is no client library."""
+
+    def __init__(self, model: str, *, key: Secret, base_url: str | None) -> None:
+        self._model = model
+        self._service = JsonService(base_url or _JINA, key)
+
+    def send(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
+        """As `RerankWire.send`."""
+        return _jina_reply(self._service.post("/rerank", self._request(query, passages), seconds=seconds))
+
+    async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
+        """As `RerankWire.asend`."""
+        answer = await self._service.apost("/rerank", self._request(query, passages), seconds=seconds)
+        return _jina_reply(answer)
+
+    def close(self) -> None:
+        """As `RerankWire.close`."""
+        self._service.close()
+
+    async def aclose(self) -> None:
+        """As `RerankWire.aclose`."""
+        await self._service.aclose()
+
+    def _request(self, query: str, passages: Sequence[str]) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "query": query,
+            "documents": list(passages),
+            "top_n": len(passages),
+            "return_documents": False,
+        }
+
+
+def _jina_reply(answer: Any) -> RerankReply:
+    tokens = (answer.get("usage") or {}).get("total_tokens")
+    return RerankReply(
+        scores={item["index"]: item["relevance_score"] for item in answer["results"]},
+        spans={},
+        tokens=tokens,
+        searches=None,
+    )

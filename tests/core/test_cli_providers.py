@@ -1,0 +1,210 @@
+"""Two services behind the command line: Cohere embeds, Voyage reranks, every dollar is counted."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli_runner import Cli, settled
+from provider_double import BAD_KEY, ProviderDouble
+from ragweft import Index
+from ragweft.errors import BudgetExceeded, ProviderError, SpaceMismatch
+from ragweft.recipe import Embedding, Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")
+KEY = "sk-test-0123456789abcdefghij"
+PAGES = {
+    "bees.md": "# Bees\n\nBees make honey in a hive and dance to tell where flowers are.\n",
+    "clocks.md": "# Clocks\n\nA clock has hands and a pendulum that swings.\n",
+    "rivers.md": "# Rivers\n\nA river runs from its spring to the sea.\n",
+}
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    settled(monkeypatch, tmp_path)
+    return Cli(capsys)
+
+
+@pytest.fixture
+def double() -> Iterator[ProviderDouble]:
+    with ProviderDouble() as running:
+        yield running
+
+
+@pytest.fixture
+def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    for name, text in PAGES.items():
+        (folder / name).write_text(text)
+    monkeypatch.setenv("CO_API_KEY", KEY)
+    monkeypatch.setenv("VOYAGE_API_KEY", KEY)
+    return folder
+
+
+def spec(double: ProviderDouble) -> str:
+    return (
+        f"default,embedding.model=cohere:embed-v4.0,embedding.base_url={double.base('cohere')},"
+        f"rerank.model=voyage:rerank-2.5,rerank.base_url={double.base('voyage')}"
+    )
+
+
+def recipe(double: ProviderDouble, **embedding: Any) -> Recipe:
+    chosen = {"model": "cohere:embed-v4.0", "base_url": double.base("cohere"), **embedding}
+    return Recipe(embedding=Embedding(**chosen))
+
+
+def test_cohere_embeds_and_voyage_reranks(cli: Cli, double: ProviderDouble, pages: Path) -> None:
+    planned = cli("sync", str(pages), "--index", "kb", "--recipe", spec(double), "--dry-run", "--json")
+    assert planned.code == 0, planned.err
+    estimate = json.loads(planned.out)
+    assert (estimate["documents"], estimate["texts"]) == (3, 3)
+    assert estimate["space"].startswith("cohere:embed-v4.0/1536")
+    assert double.requests == [], "a dry run asks nobody"
+
+    ran = cli("sync", str(pages), "--index", "kb", "--json")
+    assert ran.code == 0, ran.err
+    usage = json.loads(ran.out)["usage"]
+    assert usage["calls"] == len(double.calls("cohere")) == 1
+    assert 0 < usage["usd"] <= estimate["usd"]
+    assert usage["tokens"] <= estimate["tokens"]
+
+    found = cli("search", "who makes honey", "--index", "kb", "-k", "2", "--json")
+    assert found.code == 0, found.err
+    payload = json.loads(found.out)
+    assert payload["hits"][0]["citation"]["source"].endswith("bees.md")
+    assert "rerank" in payload["hits"][0]["origins"]
+    assert payload["usage"]["calls"] == 2
+    assert [stage["name"] for stage in payload["trace"]["stages"]][-1] == "rerank"
+    assert len(double.calls("voyage", "/rerank")) == 1
+
+    shown = cli("status", "--index", "kb").out
+    assert re.search(r"^spent +[\d,]+ tokens, \$\S+, 3 calls$", shown, re.MULTILINE)
+    assert "cohere:embed-v4.0, documents" in shown
+    assert "voyage:rerank-2.5, rerank" in shown
+    for file in Path("kb").rglob("*"):
+        if file.is_file():
+            assert KEY.encode() not in file.read_bytes(), f"the key is in {file}"
+    assert "dims = 1536" in (Path("kb") / "ragweft.toml").read_text()
+
+
+def test_nothing_is_paid_twice(cli: Cli, double: ProviderDouble, pages: Path) -> None:
+    assert cli("sync", str(pages), "--index", "kb", "--recipe", spec(double)).code == 0
+    (pages / "bees.md").rename(pages / "wasps.md")
+    (pages / "copy").mkdir()
+    (pages / "copy" / "clocks.md").write_text(PAGES["clocks.md"])
+    with Index.open("kb", recipe=None) as index:
+        before = len(double.requests)
+        assert index.sync(pages).usage.calls <= 2
+        texts = [text for request in double.requests[before:] for text in _texts(request.body)]
+        assert not any("river" in text for text in texts), "what did not change is not sent"
+        index.remove(source=str(pages))
+        before = len(double.requests)
+        index.sync(pages)
+        assert len(double.requests) == before, "what was removed and came back is known"
+
+
+def test_a_cap_stops_the_sync_and_a_higher_one_goes_on(
+    cli: Cli, double: ProviderDouble, tmp_path: Path, pages: Path
+) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(400):
+        (many / f"{number}.md").write_text(f"# Page {number}\n\n" + f"word{number} and more of it. " * 30)
+    with Index.open("kb", recipe=recipe(double, at_once=1), create=True) as index:
+        estimate = index.estimate(many)
+        assert estimate.usd is not None
+        cap = estimate.usd * 0.35
+        with pytest.raises(BudgetExceeded, match="higher cap goes on"):
+            index.sync(many, max_usd=cap)
+        spent = index.status().spent
+        assert 0 < spent.usd <= cap
+        sent = sum(len(_texts(request.body)) for request in double.requests)
+        report = index.sync(many)
+        assert report.added + report.unchanged == 400
+        total = sum(len(_texts(r.body)) for r in double.requests if _role(r.body) == "search_document")
+        questions = index.status().tuning.queries
+        assert total - sent <= estimate.texts - sent + questions + 40, "what the first run paid for was kept"
+    ran = cli("sync", str(many), "--index", "kb", "--max-usd", "0")
+    assert ran.code == 0, "nothing to do costs nothing"
+
+
+def test_a_service_that_fails_keeps_what_came(double: ProviderDouble, tmp_path: Path, pages: Path) -> None:
+    double.fail("cohere", status=401, message="invalid api token", after=0, times=1)
+    with Index.open(tmp_path / "kb", recipe=recipe(double)) as index:
+        with pytest.raises(ProviderError, match="check the key"):
+            index.sync(pages)
+        assert index.status().documents == 0
+        assert index.sync(pages).added == 3
+
+
+def test_a_bad_key_is_never_repeated(
+    cli: Cli, double: ProviderDouble, pages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CO_API_KEY", BAD_KEY)
+    ran = cli("sync", str(pages), "--index", "kb", "--recipe", spec(double))
+    assert ran.code == 1
+    assert "check the key" in ran.err
+    assert BAD_KEY[:8] not in ran.err + ran.out
+
+
+def test_a_failing_leg_or_reranker_degrades_and_says_so(cli: Cli, double: ProviderDouble, pages: Path) -> None:
+    assert cli("sync", str(pages), "--index", "kb", "--recipe", spec(double)).code == 0
+    double.fail("cohere", status=400, message="model is gone", times=9)
+    double.fail("voyage", status=400, message="model is gone", times=9)
+    found = cli("search", "river spring sea", "--index", "kb", "--json")
+    assert found.code == 0, found.err
+    payload = json.loads(found.out)
+    assert payload["hits"][0]["citation"]["source"].endswith("rivers.md")
+    said = " ".join(payload["trace"]["degraded"])
+    assert "dense search failed" in said
+    assert "the fused order stands" in said
+
+
+def test_another_model_is_told_apart(cli: Cli, double: ProviderDouble, pages: Path) -> None:
+    assert cli("sync", str(pages), "--index", "kb", "--recipe", spec(double)).code == 0
+    file = Path("kb") / "ragweft.toml"
+    file.write_text(
+        file.read_text()
+        .replace("cohere:embed-v4.0", "cohere:embed-english-v3.0")
+        .replace("dims = 1536", "dims = 0")
+    )
+    with pytest.raises(SpaceMismatch) as raised:
+        Index.open("kb")
+    said = str(raised.value)
+    assert "cohere:embed-v4.0/1536" in said
+    assert "cohere:embed-english-v3.0/1024" in said
+    assert "new index" in said
+
+
+def test_long_texts_are_counted_and_shown(
+    cli: Cli, double: ProviderDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "long"
+    folder.mkdir()
+    (folder / "long.txt").write_text(" ".join(f"word{n}" for n in range(700)))
+    chosen = (
+        f"default,embedding.model=cohere:embed-english-v3.0,embedding.base_url={double.base('cohere')},"
+        "chunking.size=3000,chunking.strategy=fixed"
+    )
+    monkeypatch.setenv("CO_API_KEY", KEY)
+    planned = cli("sync", str(folder), "--index", "kb", "--recipe", chosen, "--dry-run")
+    assert "above the model's window" in planned.out
+    ran = cli("sync", str(folder), "--index", "kb")
+    assert ran.code == 0, ran.err
+    assert "above the model's window" in ran.err
+    assert re.search(r"^too long +1 chunk", cli("status", "--index", "kb").out, re.MULTILINE)
+
+
+def _texts(body: Any) -> list[str]:
+    return list(body.get("texts", []))
+
+
+def _role(body: Any) -> str:
+    return str(body.get("input_type", ""))
