@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Self
 
 from ragweft.answering import Answering, meter_of
 from ragweft.assembly import build_parts
-from ragweft.embedding import resolve_embedder
 from ragweft.errors import IndexLocked, LoadError, RagweftError
 from ragweft.health import Status, Verification, report_followers, take_status, verify
 from ragweft.ingestion.intake import Intake
 from ragweft.loading import FileLoader
-from ragweft.opening import as_uris, find_folder, pin_dims, settle_recipe
+from ragweft.models import choose_models
+from ragweft.opening import as_uris, find_folder, settle_recipe
 from ragweft.providers.metering import metered
 from ragweft.recipe import Recipe
-from ragweft.reranking import resolve_reranker
 from ragweft.retrieval.hybrid import bare_hit
 from ragweft.tuning.candidates import gather
 from ragweft.tuning.profiling import keep_tuning, refresh_profile
@@ -72,8 +71,8 @@ class Index:
         recipe: Recipe | str | None = None,
         create: bool = True,
         read_only: bool | None = None,
-        embedder: Embedder | None = None,
-        reranker: Reranker | None = None,
+        embedder: Embedder | object | None = None,
+        reranker: Reranker | object | None = None,
         chunker: Chunker | None = None,
         contextualizer: Contextualizer | None = None,
         loader: Loader | None = None,
@@ -82,7 +81,8 @@ class Index:
 
         *recipe* (a Recipe or a preset's name) is written to a new index's ragweft.toml; for an existing one it
         may differ from that file only in how it searches, and does so for this object alone. *read_only* None
-        means: if the folder cannot be written. Parts given directly take the place of the recipe's.
+        means: if the folder cannot be written. Parts given directly take the place of the recipe's; *embedder*
+        and *reranker* may be LangChain's, LlamaIndex's, Chroma's or sentence-transformers' own objects.
 
         Raises:
             RecipeError: ragweft.toml or *recipe* is wrong, or contradicts how the index was made.
@@ -94,24 +94,17 @@ class Index:
             recipe = Recipe.preset(recipe)  # a wrong name makes no folder
         folder, read_only = find_folder(path, create=create, read_only=read_only)
         chosen = settle_recipe(folder, recipe, read_only=read_only)
-        owned: list[object] = []
-        if embedder is None:
-            embedder = resolve_embedder(chosen.embedding)
-            owned.append(embedder)
-            chosen = pin_dims(folder, chosen, embedder.space.dims, read_only=read_only)
-        if reranker is None:
-            reranker = resolve_reranker(chosen.rerank)
-            owned.append(reranker)
+        models = choose_models(folder, chosen, embedder=embedder, reranker=reranker, read_only=read_only)
         parts = build_parts(
             folder,
-            chosen,
-            embedder,
+            models.recipe,
+            models.embedder,
             chunker=chunker,
             contextualizer=contextualizer,
             read_only=read_only,
         )
         loader = loader or FileLoader(max_bytes=chosen.loading.max_bytes)
-        return cls(parts, loader=loader, reranker=reranker, owned=owned)
+        return cls(parts, loader=loader, reranker=models.reranker, owned=models.owned)
 
     def __repr__(self) -> str:
         return f"Index({str(self._parts.folder)!r}, {self._expression()})"

@@ -437,7 +437,7 @@ def test_passages_are_embedded_within_their_document(
 def test_a_document_over_the_window_goes_out_in_stretches(double: ProviderDouble, provider: str) -> None:
     model = {"voyage": "voyage-context-4", "jina": "jina-embeddings-v3"}[provider]
     case = Case(provider=provider, model=model, dims=1024, field="", document=None, query=None)
-    one = embedder(double, case, window=60, late_chunking=provider == "jina")
+    one = embedder(double, case, window=60, at_once=1, late_chunking=provider == "jina")
     assert isinstance(one, ContextualEmbedder)
     passages = [" ".join(f"word{n}of{m}" for n in range(4)) for m in range(9)]
     ((_, vectors),) = one.embed_groups([passages])

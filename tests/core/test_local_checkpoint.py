@@ -145,6 +145,15 @@ def test_the_digest_is_of_what_decides_the_vectors(tmp_path: Path) -> None:
     assert checkpoint.digest == before
 
 
+def test_the_digest_reaches_the_modules_below_a_module(tmp_path: Path) -> None:
+    checkpoint = saved(
+        tmp_path, {"modules.json": chain(f"{NEW}Router"), "query_0_Transformer/config.json": CONFIG}
+    )
+    before = checkpoint.digest
+    save_file({"weight": np.ones(300)}, tmp_path / "query_0_Transformer" / "model.safetensors")
+    assert checkpoint.digest != before
+
+
 def test_weight_names_are_read_without_the_weights(tmp_path: Path) -> None:
     checkpoint = saved(tmp_path, {"config.json": CONFIG})
     assert checkpoint.weight_names() == frozenset()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -361,6 +363,35 @@ def test_many_threads_get_the_same_answer(tiny: Any) -> None:
     assert long == [[0]] * 12
 
 
+def test_a_model_works_for_one_thread_at_a_time(tiny: Any) -> None:
+    embedder, inside, most = SentenceTransformerEmbedder(tiny, batch_size=1), list[int](), list[int]()
+
+    def read(_: object) -> None:
+        inside.append(1)
+        time.sleep(0.002)
+        most.append(len(inside))
+        inside.pop()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: embedder.embed_and_read([f"{n} a", f"{n} b", f"{n} c"], read), range(4)))
+    assert most == [1] * 12
+
+
+def test_a_model_with_two_encoders_reads_queries_by_one_and_documents_by_the_other(tmp_path: Path) -> None:
+    modules = importlib.import_module("sentence_transformers.sentence_transformer.modules")
+    encoders = [
+        library.SentenceTransformer(str(tiny_bert(tmp_path / name, seed=seed)), device="cpu")
+        for seed, name in enumerate(("query", "document"))
+    ]
+    router = modules.Router.for_query_document(*(list(encoder) for encoder in encoders))
+    embedder = SentenceTransformerEmbedder(
+        library.SentenceTransformer(modules=[router], device="cpu"), name="two"
+    )
+    np.testing.assert_allclose(embedder.embed_query("keys"), encoded(encoders[0], ["keys"])[0], atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_documents(["keys"]), encoded(encoders[1], ["keys"]), atol=1e-5)
+    assert embedder.too_long(["word " * 80, "word"]) == [0]
+
+
 def test_what_a_model_makes_of_tokens_can_be_read(tiny: Any) -> None:
     embedder = SentenceTransformerEmbedder(tiny, batch_size=3)
     texts = ["How to rotate a key", " ", "word " * 100, "Rotate"]
@@ -368,6 +399,31 @@ def test_what_a_model_makes_of_tokens_can_be_read(tiny: Any) -> None:
     np.testing.assert_allclose(vectors, embedder.embed_documents(texts), atol=1e-6)
     assert found == [[7], [], [52, 52], [3]]
     assert {101, 102, 0} <= embedder.special_tokens
+
+
+def test_a_static_model_has_no_window(tmp_path: Path) -> None:
+    modules = importlib.import_module("sentence_transformers.sentence_transformer.modules")
+    tokenizer = importlib.import_module("tokenizers").Tokenizer.from_file(str(MINILM / "tokenizer.json"))
+    torch.manual_seed(1)
+    static = library.SentenceTransformer(
+        modules=[modules.StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu"
+    )
+    static.save(str(tmp_path / "static"))
+    embedder = SentenceTransformerEmbedder(tmp_path / "static", device="cpu")
+    long = "word " * 3000
+    assert (embedder.space.dims, embedder.window, embedder.too_long([long])) == (8, None, [])
+    np.testing.assert_allclose(
+        embedder.embed_documents([long, "key"]), encoded(static, [long, "key"]), atol=1e-5
+    )
+
+
+def test_half_precision_comes_out_in_single(tiny: Any, tiny_folder: Path) -> None:
+    half = SentenceTransformerEmbedder(tiny_folder, dtype="bfloat16", device="cpu")
+    vectors, _ = half.embed_and_read(["some text"], lambda item: str(item["token_embeddings"].dtype))
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(half.embed_documents(["some text"]), vectors, atol=1e-6)
+    assert float(vectors[0] @ encoded(tiny, ["some text"])[0]) == pytest.approx(1, abs=1e-2)
+    assert str(half._local.load().dtype) == "torch.bfloat16"
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

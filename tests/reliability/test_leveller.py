@@ -76,7 +76,7 @@ def test_a_failing_sync_leaves_no_process_behind(tmp_path: Path) -> None:
                 raise ProviderError("enough", retryable=True)
             return super().embed_documents(texts)  # type: ignore[arg-type]
 
-    with Index.open(tmp_path / "kb", embedder=Tired()) as index:  # type: ignore[arg-type]
+    with Index.open(tmp_path / "kb", embedder=Tired()) as index:
         with pytest.raises(ProviderError):
             index.add(DOCUMENTS)
         assert followers_of(os.getpid()) == []

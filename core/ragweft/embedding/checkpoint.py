@@ -26,6 +26,8 @@ __all__ = ["Checkpoint", "find_checkpoint", "fingerprint", "read_tokenizer", "wi
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _OWN_CLASSES = "sentence_transformers."
 _POOLING = "pooling_mode_"
+_FLAT = frozenset({"Transformer", "Pooling", "Dense"})
+"""Modules that keep what they need in their own folder."""
 _PASSING = frozenset({"Normalize", "Dropout", "LayerNorm"})
 """Modules that leave the size of a vector alone."""
 _SIZES = ("hidden_size", "d_model", "dim", "n_embd")
@@ -37,8 +39,12 @@ _DESCRIBING = (
     "config.json",
     "config_sentence_transformers.json",
     "modules.json",
+    "router_config.json",
+    "sentence_*_config.json",
     "tokenizer.json",
+    "tokenizer_config.json",
     "vocab.txt",
+    "*.model",
 )
 _UNLIMITED = 10**9
 _SAMPLES = 64
@@ -124,12 +130,16 @@ class Checkpoint:
     @property
     def digest(self) -> str:
         """16 hex digits over what decides its vectors, whatever else lies in the folder."""
-        paths = {"", *(str(module.get("path", "")) for module in self.modules)}
+        folders = {self.folder, *(self.folder / str(module.get("path", "")) for module in self.modules)}
+        kinds = {str(module.get("type", "")).rpartition(".")[2] for module in self.modules}
+        if not kinds <= _FLAT | _PASSING:
+            # Such a module may keep others below itself.
+            folders.update(place for place in self.folder.rglob("*") if place.is_dir())
         files: list[Path] = []
-        for folder in (self.folder / path for path in sorted(paths)):
+        for folder in sorted(folders):
             weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
-            described = [folder / name for name in _DESCRIBING] + sorted(folder.glob("sentence_*_config.json"))
-            files += [file for file in (*described, *weights) if file.is_file()]
+            described = {file for pattern in _DESCRIBING for file in folder.glob(pattern)}
+            files += [*sorted(described), *weights]
         return fingerprint(files)
 
     def weight_names(self) -> frozenset[str]:

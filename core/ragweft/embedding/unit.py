@@ -30,6 +30,7 @@ def unit_rows(raw: ArrayLike, *, texts: int, dims: int, name: str) -> Vectors:
     if not np.isfinite(rows).all():
         said = "a vector holds NaN or infinity"
         raise ProviderError(f"{name}: {said}; try dtype = 'float32' or device = 'cpu'", retryable=False)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    # In float64: squares of large float32 numbers overflow.
+    lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True).astype(np.float32)
     unit: Vectors = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return unit

@@ -13,24 +13,39 @@ from ragweft.reranking.listwise import ListwiseReranker
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ragweft.protocols import Reranker
+    from ragweft.protocols import Embedder, Reranker
     from ragweft.recipe import Rerank
 
 __all__ = ["ListwiseReranker", "as_reranker", "late_interaction", "resolve_reranker", "token_weights"]
 
 
-def _cross_encoder(name: str, _settings: Rerank) -> Reranker:
+def _cross_encoder(name: str, _embedder: Embedder | None) -> Reranker:
     from ragweft.reranking.cross_encoder import CrossEncoderReranker
 
     return CrossEncoderReranker(name)
 
 
-LOCAL: Mapping[str, Callable[[str, Rerank], Reranker]] = {"cross-encoder": _cross_encoder}
-"""Provider to a function from a model's name and `[rerank]` to a reranker on this machine."""
+def _multi_vector(name: str, embedder: Embedder | None) -> Reranker:
+    from ragweft.embedding.bge_m3 import BgeM3
+    from ragweft.reranking.multi_vector import MultiVectorReranker
+
+    # Its weights are gigabytes: where they embed already, they are not read again.
+    if isinstance(embedder, BgeM3) and name in ("", embedder.name):
+        return MultiVectorReranker(embedder)
+    return MultiVectorReranker(BgeM3(name or "BAAI/bge-m3"))
 
 
-def resolve_reranker(settings: Rerank, *, key: str | None = None) -> Reranker | None:
-    """The reranker a recipe names; None for "none".
+LOCAL: Mapping[str, Callable[[str, Embedder | None], Reranker]] = {
+    "cross-encoder": _cross_encoder,
+    "bge-m3": _multi_vector,
+}
+"""Provider to a function from a model's name and the index's embedder to a reranker on this machine."""
+
+
+def resolve_reranker(
+    settings: Rerank, *, embedder: Embedder | None = None, key: str | None = None
+) -> Reranker | None:
+    """The reranker a recipe names; None for "none". A model that is the *embedder* too is loaded once.
 
     Packages add providers by the entry point group `ragweft.rerankers`; each entry names a function from the
     model's name and the recipe's `[rerank]` section to a reranker. *key* takes the place of the environment's.
@@ -43,7 +58,7 @@ def resolve_reranker(settings: Rerank, *, key: str | None = None) -> Reranker | 
         return None
     provider, _, name = settings.model.partition(":")
     if provider in LOCAL:
-        return LOCAL[provider](name, settings)
+        return LOCAL[provider](name, embedder)
     from ragweft.reranking.services import SERVICES, connect
 
     if provider in SERVICES:

@@ -23,7 +23,6 @@ from ragweft.providers.foreign import (
     asking,
     is_async,
     label,
-    loaded_from,
     method,
     model_of,
     packages,

@@ -43,6 +43,7 @@ class Reranked:
         self._threads = threads
         self._pool = pool
         self._deadline = deadline
+        self._loaded = False
 
     def __repr__(self) -> str:
         return f"Reranked({self._retriever!r}, {self._reranker.name}, pool={self._pool})"
@@ -74,8 +75,13 @@ class Reranked:
     def _flow(self, base: Results, k: int) -> Flow[Results]:
         if not base.hits:
             return base
-        started = time.perf_counter()
         reranker = self._reranker
+        load = getattr(reranker, "load", None)
+        if load is not None and not self._loaded:
+            # Reading gigabytes once is no reason to do without the reranker.
+            yield (Step(call=load, tolerant=True),)
+            self._loaded = True
+        started = time.perf_counter()
         native = getattr(reranker, "ajudge", None) or getattr(reranker, "arerank", None)
         call = reranker.judge if isinstance(reranker, HighlightingReranker) else reranker.rerank
         step: Step[Sequence[Judgement] | Sequence[float]] = Step(

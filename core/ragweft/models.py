@@ -1,0 +1,56 @@
+"""The embedder and reranker of one index: those its recipe names, or the caller's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragweft.embedding import as_embedder, resolve_embedder
+from ragweft.opening import pin_dims
+from ragweft.reranking import as_reranker, resolve_reranker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ragweft.protocols import Embedder, Reranker
+    from ragweft.recipe import Recipe
+
+__all__ = ["Models", "choose_models"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """What embeds and what reranks."""
+
+    recipe: Recipe
+    """With the vector size the embedder turned out to have."""
+    embedder: Embedder
+    reranker: Reranker | None
+    owned: Sequence[object]
+    """Made here, to be closed with the index."""
+
+
+def choose_models(
+    folder: Path, recipe: Recipe, *, embedder: object | None, reranker: object | None, read_only: bool
+) -> Models:
+    """The recipe's models where the caller gives none.
+
+    Raises:
+        RecipeError: the recipe names what there is not, or an object given is neither embedder nor reranker.
+        MissingExtra: a provider's package is not installed.
+        ProviderError: a service had to be asked for the size of its vectors, and did not answer.
+    """
+    owned: list[object] = []
+    if embedder is None:
+        chosen = resolve_embedder(recipe.embedding)
+        owned.append(chosen)
+        recipe = pin_dims(folder, recipe, chosen.space.dims, read_only=read_only)
+    else:
+        chosen = as_embedder(embedder)
+    if reranker is None:
+        closer = resolve_reranker(recipe.rerank, embedder=chosen)
+        owned.append(closer)
+    else:
+        closer = as_reranker(reranker)
+    return Models(recipe=recipe, embedder=chosen, reranker=closer, owned=owned)
