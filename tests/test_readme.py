@@ -27,6 +27,17 @@ def test_python_blocks_run_in_order(tmp_path: Path, docs: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_python_of_the_page_on_models_runs(tmp_path: Path, docs: Path) -> None:
+    assert docs.parent == tmp_path
+    page = (ROOT / "docs" / "providers.md").read_text()
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
+    assert code
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def commands() -> list[str]:
     found = re.findall(r"^\$ (ragweft .*)$", "\n".join(blocks("console")), flags=re.MULTILINE)
     return [command for command in found if "--watch" not in command]

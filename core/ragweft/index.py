@@ -18,7 +18,7 @@ from ragweft.health import Status, Verification, report_followers, take_status, 
 from ragweft.ingestion.intake import Intake
 from ragweft.loading import FileLoader
 from ragweft.models import choose_models
-from ragweft.opening import as_uris, find_folder, settle_recipe
+from ragweft.opening import as_uris, find_folder, keep_recipe, settle_recipe
 from ragweft.providers.metering import metered
 from ragweft.recipe import Recipe
 from ragweft.retrieval.hybrid import bare_hit
@@ -93,8 +93,10 @@ class Index:
         if isinstance(recipe, str):
             recipe = Recipe.preset(recipe)  # a wrong name makes no folder
         folder, read_only = find_folder(path, create=create, read_only=read_only)
-        chosen = settle_recipe(folder, recipe, read_only=read_only)
-        models = choose_models(folder, chosen, embedder=embedder, reranker=reranker, read_only=read_only)
+        # Nothing is written before the recipe's models are known to be there.
+        models = choose_models(settle_recipe(folder, recipe), embedder=embedder, reranker=reranker)
+        if not read_only:
+            keep_recipe(folder, models.recipe)
         parts = build_parts(
             folder,
             models.recipe,
@@ -103,7 +105,7 @@ class Index:
             contextualizer=contextualizer,
             read_only=read_only,
         )
-        loader = loader or FileLoader(max_bytes=chosen.loading.max_bytes)
+        loader = loader or FileLoader(max_bytes=models.recipe.loading.max_bytes)
         return cls(parts, loader=loader, reranker=models.reranker, owned=models.owned)
 
     def __repr__(self) -> str:

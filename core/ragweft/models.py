@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragweft.embedding import as_embedder, resolve_embedder
-from ragweft.opening import pin_dims
 from ragweft.reranking import as_reranker, resolve_reranker
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ragweft.protocols import Embedder, Reranker
     from ragweft.recipe import Recipe
 
@@ -31,9 +28,7 @@ class Models:
     """Made here, to be closed with the index."""
 
 
-def choose_models(
-    folder: Path, recipe: Recipe, *, embedder: object | None, reranker: object | None, read_only: bool
-) -> Models:
+def choose_models(recipe: Recipe, *, embedder: object | None, reranker: object | None) -> Models:
     """The recipe's models where the caller gives none.
 
     Raises:
@@ -45,7 +40,7 @@ def choose_models(
     if embedder is None:
         chosen = resolve_embedder(recipe.embedding)
         owned.append(chosen)
-        recipe = pin_dims(folder, recipe, chosen.space.dims, read_only=read_only)
+        recipe = replace(recipe, embedding=replace(recipe.embedding, dims=chosen.space.dims))
     else:
         chosen = as_embedder(embedder)
     if reranker is None:

@@ -16,7 +16,7 @@ from ragweft.recipe import Recipe, load_recipe, parse_recipe, write_recipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["as_uris", "find_folder", "pin_dims", "settle_recipe"]
+__all__ = ["as_uris", "find_folder", "keep_recipe", "settle_recipe"]
 
 
 def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool | None) -> tuple[Path, bool]:
@@ -43,47 +43,49 @@ def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool |
     return folder, read_only
 
 
-def settle_recipe(folder: Path, given: Recipe | None, *, read_only: bool) -> Recipe:
-    """The recipe of an existing index, or *given* (or the default) written down for a new one.
+def settle_recipe(folder: Path, given: Recipe | None) -> Recipe:
+    """The recipe of an existing index, or *given* (or the default) for a new one; nothing is written yet.
 
     Raises:
         RecipeError: ragweft.toml or *given* is wrong, or they disagree on what is stored.
     """
     file = folder / "ragweft.toml"
-    if file.exists():
-        stored = load_recipe(file)
-        if given is not None and given.embedding.dims == 0:
-            given = replace(given, embedding=replace(given.embedding, dims=stored.embedding.dims))
-        if given is not None and given.indexing != stored.indexing:
-            raise RecipeError(
-                f"{file}: this index was made with another embedding, chunking or context than the recipe "
-                "given; open it without a recipe, or make a new index"
-            )
-        return given or stored
-    chosen = given or Recipe()
-    if not read_only:
-        _write(folder, write_recipe(chosen))
-    return chosen
+    if not file.exists():
+        return given or Recipe()
+    stored = load_recipe(file)
+    if given is not None and given.embedding.dims == 0:
+        given = replace(given, embedding=replace(given.embedding, dims=stored.embedding.dims))
+    if given is not None and given.indexing != stored.indexing:
+        raise RecipeError(
+            f"{file}: this index was made with another embedding, chunking or context than the recipe "
+            "given; open it without a recipe, or make a new index"
+        )
+    return given or stored
 
 
-def pin_dims(folder: Path, recipe: Recipe, dims: int, *, read_only: bool) -> Recipe:
-    """*recipe* with the vector size an embedder has turned out to have, also in ragweft.toml.
+def keep_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe of a new index down; into one that is there, the vector size it leaves open.
 
     A size that is written down needs no service to be asked for it, and no newer list of models changes it.
+
+    Raises:
+        IndexLocked: the folder cannot be written.
     """
-    if recipe.embedding.dims:
-        return recipe
-    pinned = replace(recipe, embedding=replace(recipe.embedding, dims=dims))
     file = folder / "ragweft.toml"
-    if not read_only and file.exists() and load_recipe(file).embedding == recipe.embedding:
-        text = file.read_text(encoding="utf-8")
-        told = re.sub(r"(?m)^dims = 0\b", f"dims = {dims}", text, count=1)
-        if told == text:
-            told = re.sub(r"(?m)^(\[embedding\].*)$", rf"\1\ndims = {dims}", text, count=1)
-        # A file of another shape is somebody's own: it is left as it is.
-        if told != text and parse_recipe(told).embedding == pinned.embedding:
-            _write(folder, told)
-    return pinned
+    if not file.exists():
+        _write(folder, write_recipe(recipe))
+        return
+    stored, dims = load_recipe(file), recipe.embedding.dims
+    if not dims or stored.embedding.dims:
+        return
+    text = file.read_text(encoding="utf-8")
+    told = re.sub(r"(?m)^dims = 0\b", f"dims = {dims}", text, count=1)
+    if told == text:
+        told = re.sub(r"(?m)^(\[embedding\].*)$", rf"\1\ndims = {dims}", text, count=1)
+    # A file of another shape is somebody's own: it is left as it is.
+    pinned = replace(stored, embedding=replace(stored.embedding, dims=dims))
+    if told != text and parse_recipe(told) == pinned:
+        _write(folder, told)
 
 
 def _write(folder: Path, text: str) -> None:

@@ -154,6 +154,34 @@ def test_a_bad_key_is_never_repeated(
     assert BAD_KEY[:8] not in ran.err + ran.out
 
 
+def test_a_recipe_that_cannot_be_made_leaves_none_behind(
+    cli: Cli, pages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CO_API_KEY")
+    ran = cli("sync", str(pages), "--index", "kb", "--recipe", "default,embedding.model=cohere:embed-v4.0")
+    assert ran.code == 1
+    assert "set CO_API_KEY" in ran.err
+    assert cli("sync", str(pages), "--index", "kb").code == 0, "another recipe may be chosen"
+
+
+def test_the_size_is_written_into_a_recipe_that_leaves_it_open(
+    double: ProviderDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_API_KEY", KEY)
+    for name, head in (("a", "# mine\n[embedding]\n"), ("b", "[embedding]  # mine\ndims = 0\n")):
+        folder = tmp_path / name
+        folder.mkdir()
+        text = f'{head}model = "ollama:all-minilm"\nbase_url = "{double.base("ollama")}"\n'
+        (folder / "ragweft.toml").write_text(text)
+        before = len(double.requests)
+        Index.open(folder).close()
+        assert len(double.requests) == before + 1, "an unknown model is asked for its size"
+        assert "dims = 384" in (folder / "ragweft.toml").read_text()
+        assert "# mine" in (folder / "ragweft.toml").read_text()
+        Index.open(folder).close()
+        assert len(double.requests) == before + 1, "once"
+
+
 def test_a_failing_leg_or_reranker_degrades_and_says_so(cli: Cli, double: ProviderDouble, pages: Path) -> None:
     assert cli("sync", str(pages), "--index", "kb", "--recipe", spec(double)).code == 0
     double.fail("cohere", status=400, message="model is gone", times=9)
