@@ -71,6 +71,14 @@ CASES = [
         document="document",
         query="query",
     ),
+    Case(
+        provider="voyage",
+        model="voyage-multimodal-3.5",
+        dims=1024,
+        field="input_type",
+        document="document",
+        query="query",
+    ),
     Case(provider="openai", model="text-embedding-3-small", dims=1536, field="task", document=None, query=None),
     Case(
         provider="jina",
@@ -365,13 +373,29 @@ def test_quantised_vectors_are_decoded(double: ProviderDouble, case: Case, dtype
     assert one.space != exact.space
 
 
-@pytest.mark.parametrize("case", [CASES[0], CASES[2], CASES[4], CASES[5], CASES[7], CASES[8]], ids=str)
+@pytest.mark.parametrize("case", [CASES[0], CASES[2], CASES[5], CASES[6], CASES[8], CASES[9]], ids=str)
 def test_a_smaller_size_is_asked_for_and_brought_to_unit_length(double: ProviderDouble, case: Case) -> None:
     one = embedder(double, case, dims=256)
     vectors = one.embed_documents(TEXTS)
     one.close()
     assert vectors.shape == (3, 256)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_blank_texts_are_not_sent_and_shift_nothing(double: ProviderDouble, case: Case) -> None:
+    one = embedder(double, case)
+    texts = ["", TEXTS[0], " \n\t", TEXTS[1]]
+    vectors = one.embed_documents(texts)
+    assert not vectors[[0, 2]].any()
+    assert np.allclose(vectors[[1, 3]], one.embed_documents(TEXTS[:2]), atol=1e-6)
+    assert not one.embed_query("  ").any()
+    if isinstance(one, ContextualEmbedder):
+        ((_, rows),) = one.embed_groups([texts])
+        assert [bool(row.any()) for row in rows] == [False, True, False, True]
+    one.close()
+    for request in double.requests:
+        assert "" not in [str(text).strip() for text in _sent(request.body)]
 
 
 def test_a_size_the_model_does_not_offer_is_refused_before_anything_is_sent(double: ProviderDouble) -> None:
@@ -381,7 +405,7 @@ def test_a_size_the_model_does_not_offer_is_refused_before_anything_is_sent(doub
 
 
 def test_an_unknown_model_is_asked_for_its_size_once(double: ProviderDouble) -> None:
-    unknown = replace(CASES[4], provider="ollama", model="all-minilm")
+    unknown = replace(CASES[5], provider="ollama", model="all-minilm")
     one = embedder(double, unknown)
     assert one.space.dims == one.embed_documents(TEXTS).shape[1]
     assert len(double.requests) == 2

@@ -1,4 +1,4 @@
-"""Voyage: `/embeddings`, `/contextualizedembeddings` and `/rerank`."""
+"""Voyage: `/embeddings`, `/contextualizedembeddings`, `/multimodalembeddings` (texts only) and `/rerank`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ MODELS: Mapping[str, Model] = {
     "voyage-finance-2": _FIXED,
     "voyage-law-2": Model(dims=1024, window=16_000),
 }
+MULTIMODAL: Mapping[str, Model] = {"voyage-multimodal-3": _FIXED, "voyage-multimodal-3.5": _FLEXIBLE}
 CONTEXTUAL: Mapping[str, Model] = {"voyage-context-3": _FLEXIBLE, "voyage-context-4": _FLEXIBLE}
 RERANKERS: Mapping[str, tuple[int, int]] = {
     "rerank-3": (8_000, 32_000),
@@ -89,6 +90,8 @@ def _answer(call: Call) -> Answer:
         return _embed(call)
     if call.path == "/contextualizedembeddings":
         return _embed_in_context(call)
+    if call.path == "/multimodalembeddings":
+        return _embed_pieces(call)
     if call.path == "/rerank":
         return _rerank(call)
     raise _refuse("Not Found", 404)
@@ -112,6 +115,21 @@ def _embed(call: Call) -> Answer:
         raise _over_batch(name, tokens, batch_tokens(name))
     rows = call.vectors(texts, model, dims=_dims(call, name, model), role=_role(call))
     return Answer(body=_list_of(call, _listing(call, rows), tokens), tokens=tokens)
+
+
+def _embed_pieces(call: Call) -> Answer:
+    name, model = _model(call, MULTIMODAL)
+    pieces = [piece for each in call.body.get("inputs", []) for piece in each["content"]]
+    texts = [str(piece.get("text", "")) for piece in pieces]
+    if not texts or not all(texts):
+        raise _refuse("Input cannot contain empty strings or empty lists")
+    if len(texts) > MAX_TEXTS:
+        raise _refuse(f"The batch size limit is {MAX_TEXTS}. Your batch size is {len(texts)}.")
+    tokens = sum(map(call.tokens, texts))
+    rows = call.vectors(texts, model, dims=_dims(call, name, model), role=_role(call))
+    body = _list_of(call, _listing(call, rows), tokens)
+    usage = {"text_tokens": tokens, "image_pixels": 0, "video_pixels": 0, "total_tokens": tokens}
+    return Answer(body={**body, "usage": usage}, tokens=tokens)
 
 
 def _embed_in_context(call: Call) -> Answer:

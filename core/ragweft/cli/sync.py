@@ -31,7 +31,10 @@ def sync(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done and what it would cost; do nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be done and what it would cost; embed and store nothing."
+        ),
     ] = False,
     max_usd: Annotated[
         float | None,
@@ -52,8 +55,10 @@ def sync(
     Exit status 3: done, but a file could not be read.
     """
     settings = settle(ctx, index=index, debug=debug)
-    if watch and dry_run:
-        raise typer.BadParameter("follows changes and cannot be a --dry-run", param_hint="--watch")
+    if watch and (dry_run or max_usd is not None):
+        raise typer.BadParameter(
+            "syncs again and again: leave out --dry-run and --max-usd", param_hint="--watch"
+        )
     report = None
     with guarded(settings, interrupted=SYNC_INTERRUPTED):
         check_paths(paths, settings.folder)

@@ -7,6 +7,7 @@ any of its passages changes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ContextualRemoteEmbedder", "GroupWire"]
 
-_Stretch = tuple[int, int, int]
-"""Place of a group, and first and last (excluded) of its texts."""
+_Stretch = tuple[int, Sequence[int]]
+"""Place of a group, and places of some of its texts."""
 
 
 class GroupWire(Protocol):
@@ -46,32 +47,33 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
             ProviderError: the service failed, or answered with a wrong count, size or NaN.
             BudgetExceeded: going on would cost more than whoever collects allows.
         """
-        missing = [len(group) for group in groups]
-        vectors = [np.empty((len(group), self.space.dims), dtype=np.float32) for group in groups]
-        for place, group in enumerate(groups):
-            if not group:
+        stretches = list(self._all_stretches(groups))
+        missing = Counter(place for (place, _), _ in stretches)
+        vectors = [np.zeros((len(group), self.space.dims), dtype=np.float32) for group in groups]
+        for place in range(len(groups)):
+            if not missing[place]:
                 yield place, vectors[place]
-        requests = list(self._requests(groups))
+        requests = list(self._requests(stretches))
 
         def send(request: Sequence[_Stretch]) -> Vectors:
-            return self._stretches([groups[place][first:last] for place, first, last in request])
+            return self._stretches([[groups[place][at] for at in own] for place, own in request])
 
         for number, rows in self.side_by_side([partial(send, request) for request in requests]):
             start = 0
-            for place, first, last in requests[number]:
-                vectors[place][first:last] = rows[start : start + last - first]
-                start += last - first
-                missing[place] -= last - first
+            for place, own in requests[number]:
+                vectors[place][own] = rows[start : start + len(own)]
+                start += len(own)
+                missing[place] -= 1
                 if not missing[place]:
                     yield place, vectors[place]
 
-    def _requests(self, groups: Sequence[Sequence[str]]) -> Iterator[list[_Stretch]]:
-        """Stretches that fit the window, as many in a request as its limits allow."""
+    def _requests(self, stretches: Sequence[tuple[_Stretch, int]]) -> Iterator[list[_Stretch]]:
+        """As many stretches in a request as the service's limits allow."""
         most = cast("GroupWire", self.wire).groups_at_once
         request: list[_Stretch] = []
         texts = held = 0
-        for stretch, tokens in self._all_stretches(groups):
-            size = stretch[2] - stretch[1]
+        for stretch, tokens in stretches:
+            size = len(stretch[1])
             full = self.limits.tokens is not None and held + tokens > self.limits.tokens
             if request and (full or len(request) == most or texts + size > self.limits.texts):
                 yield request
@@ -83,17 +85,22 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
             yield request
 
     def _all_stretches(self, groups: Sequence[Sequence[str]]) -> Iterator[tuple[_Stretch, int]]:
+        """Stretches that fit the window with their tokens; blank texts are in none."""
         for place, group in enumerate(groups):
-            first = held = 0
-            for number, text in enumerate(group):
+            own: list[int] = []
+            held = 0
+            for at, text in enumerate(group):
+                if not text.strip():
+                    continue
                 tokens = self.count(text)
                 over = self.window is not None and held + tokens > self.window
-                if number > first and (over or number - first == self.limits.texts):
-                    yield (place, first, number), held
-                    first, held = number, 0
+                if own and (over or len(own) == self.limits.texts):
+                    yield (place, own), held
+                    own, held = [], 0
+                own.append(at)
                 held += tokens
-            if len(group) > first:
-                yield (place, first, len(group)), held
+            if own:
+                yield (place, own), held
 
     def _stretches(self, groups: Sequence[Sequence[str]]) -> Vectors:
         texts = [text for group in groups for text in group]

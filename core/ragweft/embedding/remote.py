@@ -145,6 +145,10 @@ class RemoteEmbedder:
             ProviderError: as `embed_documents`.
             BudgetExceeded: as `embed_documents`.
         """
+        blank = [place for place, text in enumerate(texts) if not text.strip()]
+        if blank:
+            # Services refuse them, or tell something of nothing.
+            yield blank, np.zeros((len(blank), self.space.dims), dtype=np.float32)
         batches = list(self._batches(texts))
         sends = [partial(self._sent, [texts[place] for place in batch], "document") for batch in batches]
         for number, vectors in self.side_by_side(sends):
@@ -224,6 +228,8 @@ class RemoteEmbedder:
         batch: list[int] = []
         held = 0
         for place, text in enumerate(texts):
+            if not text.strip():
+                continue
             tokens = self.count(text)
             full = self.limits.tokens is not None and held + tokens > self.limits.tokens
             if batch and (full or len(batch) == self.limits.texts):
@@ -235,7 +241,7 @@ class RemoteEmbedder:
             yield batch
 
     def embed_apart(self, texts: Sequence[str]) -> Vectors:
-        """Documents one by one, those over the window in parts."""
+        """Documents each by itself, those over the window in parts."""
         return self._sent(texts, "document")
 
     def _sent(self, texts: Sequence[str], role: Role) -> Vectors:
@@ -309,6 +315,8 @@ class RemoteEmbedder:
         return partial(reserved, usd, self.space.model)
 
     def _known(self, text: str) -> Vector | None:
+        if not text.strip():
+            return np.zeros(self.space.dims, dtype=np.float32)
         with self._lock:
             vector = self._asked.get(text)
             if vector is not None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragweft.errors import MissingExtra
+from ragweft.providers.cohere_clients import CohereClients
 from ragweft.providers.http import JsonService
-from ragweft.providers.policy import PerLoop
 from ragweft.providers.voyage_sessions import VoyageSessions
 from ragweft.reranking.remote import RerankReply
 
@@ -24,38 +24,25 @@ class CohereRerank:
 
     def __init__(self, model: str, *, window: int | None, key: Secret, base_url: str | None) -> None:
         """*window*: tokens of a passage that are read; the service's own default of 4,096 cuts longer ones."""
-        try:
-            import httpx
-            from cohere import AsyncClientV2, ClientV2
-        except ImportError:
-            raise MissingExtra(package="cohere", extra="cohere") from None
         self._model, self._window = model, window
-        self._http = httpx.Client()
-        self._client = ClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=self._http)
-
-        def asynchronous() -> tuple[httpx.AsyncClient, AsyncClientV2]:
-            http = httpx.AsyncClient()
-            return http, AsyncClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=http)
-
-        self._async = PerLoop(asynchronous)
+        self._clients = CohereClients(key, base_url)
 
     def send(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
         """As `RerankWire.send`."""
-        return _cohere_reply(self._client.rerank(**self._request(query, passages, seconds)))
+        return _cohere_reply(self._clients.client.rerank(**self._request(query, passages, seconds)))
 
     async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
         """As `RerankWire.asend`."""
-        _, client = self._async.get()
-        return _cohere_reply(await client.rerank(**self._request(query, passages, seconds)))
+        answer = await self._clients.asynchronous.rerank(**self._request(query, passages, seconds))
+        return _cohere_reply(answer)
 
     def close(self) -> None:
         """As `RerankWire.close`."""
-        self._http.close()
+        self._clients.close()
 
     async def aclose(self) -> None:
         """As `RerankWire.aclose`."""
-        if held := self._async.pop():
-            await held[0].aclose()
+        await self._clients.aclose()
 
     def _request(self, query: str, passages: Sequence[str], seconds: float) -> dict[str, Any]:
         from cohere.types import RerankRelevantSpans

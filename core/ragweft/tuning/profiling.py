@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -214,12 +216,12 @@ def _utilities(parts: Parts, questions: Sequence[PseudoQuery], progress: Progres
     lexical = parts.followers.lexical.get()
     settings = parts.recipe.retrieval
     masked = parts.embedder.embed_documents([question.masked for question in questions])
+    vectors = _asked_vectors(parts, [question.text for question in questions])
     utilities = np.zeros((len(questions), len(GRID)))
-    for number, question in enumerate(questions):
+    for number, (question, vector) in enumerate(zip(questions, vectors, strict=True)):
         progress("finding weights", number, len(questions))
         words = lexical.search(question.text, n=settings.pool)
         own = lexical.score(question.text, [question.masked], [question.masked_context])
-        vector = parts.embedder.embed_query(question.text)
         meaning, _ = parts.planner.search(vector, n=settings.pool, among=None)
         near = np.array([float(vector @ masked[number])], dtype=np.float32)
         hidden = _no_rivals(parts, question, np.union1d(words.rows, meaning.rows))
@@ -232,6 +234,22 @@ def _utilities(parts: Parts, questions: Sequence[PseudoQuery], progress: Progres
             place = np.flatnonzero(fused.rows[:_DEEPEST] == question.row)
             utilities[number, column] = 1.0 / (1 + int(place[0])) if len(place) else 0.0
     return utilities
+
+
+def _asked_vectors(parts: Parts, texts: Sequence[str]) -> list[Vector]:
+    """The questions as queries; of a service, several at a time."""
+    embed = parts.embedder.embed_query
+    if _is_static(parts):
+        return [embed(text) for text in texts]
+    with ThreadPoolExecutor(parts.recipe.embedding.at_once, thread_name_prefix="ragweft-ask") as pool:
+        # Each in a copy of this context, where charges find their collector.
+        waiting = [pool.submit(copy_context().run, embed, text) for text in texts]
+        try:
+            return [future.result() for future in waiting]
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
 
 
 def _no_rivals(parts: Parts, question: PseudoQuery, found: Rows) -> Rows:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragweft.embedding.remote import Reply, Role
 from ragweft.embedding.wires.decoding import decoded
-from ragweft.errors import MissingExtra
-from ragweft.providers.policy import PerLoop
+from ragweft.providers.cohere_clients import CohereClients
 
 if TYPE_CHECKING:
     from ragweft.providers.keys import Secret
@@ -23,39 +22,24 @@ class CohereWire:
 
     def __init__(self, model: str, *, dims: int | None, dtype: str, key: Secret, base_url: str | None) -> None:
         """*dims* None for models that have but one size; *dtype*: float, int8, uint8, binary or ubinary."""
-        try:
-            import httpx
-            from cohere import AsyncClientV2, ClientV2
-        except ImportError:
-            raise MissingExtra(package="cohere", extra="cohere") from None
         self._model, self._dims, self._dtype = model, dims, dtype
-        # The SDK closes no client of its own; these are closed here.
-        self._http = httpx.Client()
-        self._client = ClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=self._http)
-
-        def asynchronous() -> tuple[httpx.AsyncClient, AsyncClientV2]:
-            http = httpx.AsyncClient()
-            return http, AsyncClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=http)
-
-        self._async = PerLoop(asynchronous)
+        self._clients = CohereClients(key, base_url)
 
     def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.send`."""
-        return self._reply(self._client.embed(**self._request(texts, role, seconds)))
+        return self._reply(self._clients.client.embed(**self._request(texts, role, seconds)))
 
     async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.asend`."""
-        _, client = self._async.get()
-        return self._reply(await client.embed(**self._request(texts, role, seconds)))
+        return self._reply(await self._clients.asynchronous.embed(**self._request(texts, role, seconds)))
 
     def close(self) -> None:
         """As `Wire.close`."""
-        self._http.close()
+        self._clients.close()
 
     async def aclose(self) -> None:
         """As `Wire.aclose`."""
-        if held := self._async.pop():
-            await held[0].aclose()
+        await self._clients.aclose()
 
     def _request(self, texts: Sequence[str], role: Role, seconds: float) -> dict[str, Any]:
         size = {} if self._dims is None else {"output_dimension": self._dims}

@@ -36,6 +36,7 @@ class VoyageWire:
         # A slash too many makes the SDK ask for //embeddings.
         address = base_url.rstrip("/") if base_url else None
         self._contextual = model.startswith("voyage-context")
+        self._multimodal = model.startswith("voyage-multimodal")
 
         def client(kind: Any, seconds: float) -> Any:
             return kind(key.reveal(), max_retries=1, timeout=seconds, base_url=address)
@@ -50,6 +51,8 @@ class VoyageWire:
         try:
             if self._contextual:
                 return self._groups(client.contextualized_embed(**self._in_groups([[t] for t in texts], role)))
+            if self._multimodal:
+                return self._reply(client.multimodal_embed(**self._in_pieces(texts, role)))
             return self._reply(client.embed(**self._request(texts, role)))
         finally:
             self._sessions.keep() if role == "query" else self._sessions.drop()
@@ -60,6 +63,8 @@ class VoyageWire:
         if self._contextual:
             groups = self._in_groups([[text] for text in texts], role)
             return self._groups(await client.contextualized_embed(**groups))
+        if self._multimodal:
+            return self._reply(await client.multimodal_embed(**self._in_pieces(texts, role)))
         return self._reply(await client.embed(**self._request(texts, role)))
 
     def send_groups(self, groups: Sequence[Sequence[str]], *, seconds: float) -> Reply:
@@ -82,6 +87,15 @@ class VoyageWire:
 
     def _in_groups(self, groups: Sequence[Sequence[str]], role: Role) -> dict[str, Any]:
         return {"inputs": [list(group) for group in groups], "input_type": role, **self._common()}
+
+    def _in_pieces(self, texts: Sequence[str], role: Role) -> dict[str, Any]:
+        """Every text as an input of one piece, where others might have pictures too."""
+        return {
+            "inputs": [[text] for text in texts],
+            "input_type": role,
+            "truncation": False,
+            **self._common(),
+        }
 
     def _common(self) -> dict[str, Any]:
         size = {} if self._dims is None else {"output_dimension": self._dims}

@@ -1,0 +1,55 @@
+"""Clients of the `cohere` SDK whose connections can be closed: left to itself the SDK closes none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ragweft.errors import MissingExtra
+from ragweft.providers.policy import PerLoop
+
+if TYPE_CHECKING:
+    import httpx
+    from cohere import AsyncClientV2
+
+    from ragweft.providers.keys import Secret
+
+__all__ = ["CohereClients"]
+
+
+class CohereClients:
+    """One client for threads, and one for each running loop; the SDK's own retries are off."""
+
+    def __init__(self, key: Secret, base_url: str | None) -> None:
+        """Nothing is sent yet.
+
+        Raises:
+            MissingExtra: the SDK is not installed.
+        """
+        try:
+            import httpx
+            from cohere import AsyncClientV2, ClientV2
+        except ImportError:
+            raise MissingExtra(package="cohere", extra="cohere") from None
+        self._http = httpx.Client()
+        self.client = ClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=self._http)
+
+        def asynchronous() -> tuple[httpx.AsyncClient, AsyncClientV2]:
+            http = httpx.AsyncClient()
+            return http, AsyncClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=http)
+
+        self._held: PerLoop[tuple[httpx.AsyncClient, AsyncClientV2]] = PerLoop(asynchronous)
+
+    @property
+    def asynchronous(self) -> AsyncClientV2:
+        """The running loop's client."""
+        _, client = self._held.get()
+        return client
+
+    def close(self) -> None:
+        """Let go of connections; idempotent."""
+        self._http.close()
+
+    async def aclose(self) -> None:
+        """Let go of the running loop's connections; idempotent."""
+        if held := self._held.pop():
+            await held[0].aclose()
