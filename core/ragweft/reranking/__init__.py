@@ -36,7 +36,7 @@ def _multi_vector(name: str, embedder: Embedder | None) -> Reranker:
 
 
 LOCAL: Mapping[str, Callable[[str, Embedder | None], Reranker]] = {
-    "cross-encoder": _cross_encoder,
+    "sentence-transformers": _cross_encoder,
     "bge-m3": _multi_vector,
 }
 """Provider to a function from a model's name and the index's embedder to a reranker on this machine."""
