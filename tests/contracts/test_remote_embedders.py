@@ -351,7 +351,7 @@ def test_a_cap_stops_before_it_is_passed(double: ProviderDouble) -> None:
     assert price is not None
     cap = one.tokens(texts) * price / 1e6 / 4
     kept = 0
-    with metered(Meter(max_usd=cap)) as meter, pytest.raises(BudgetExceeded, match="higher cap"):
+    with metered(Meter(max_usd=cap)) as meter, pytest.raises(BudgetExceeded, match="raise the cap"):
         for places, _ in one.embed_batches(texts):
             kept += len(places)
     one.close()

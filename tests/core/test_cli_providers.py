@@ -84,8 +84,11 @@ def test_cohere_embeds_and_voyage_reranks(cli: Cli, double: ProviderDouble, page
     assert [stage["name"] for stage in payload["trace"]["stages"]][-1] == "rerank"
     assert len(double.calls("voyage", "/rerank")) == 1
 
+    explained = cli("search", "who makes honey", "--index", "kb", "--explain").out
+    assert re.search(r"^paid: [\d,]+ tokens, \$\S+, 2 calls$", explained, re.MULTILINE)
+
     shown = cli("status", "--index", "kb").out
-    assert re.search(r"^spent +[\d,]+ tokens, \$\S+, 3 calls$", shown, re.MULTILINE)
+    assert re.search(r"^spent +[\d,]+ tokens, \$\S+, 5 calls$", shown, re.MULTILINE)
     assert "cohere:embed-v4.0, documents" in shown
     assert "voyage:rerank-2.5, rerank" in shown
     for file in Path("kb").rglob("*"):
@@ -121,7 +124,7 @@ def test_a_cap_stops_the_sync_and_a_higher_one_goes_on(
         estimate = index.estimate(many)
         assert estimate.usd is not None
         cap = estimate.usd * 0.35
-        with pytest.raises(BudgetExceeded, match="higher cap goes on"):
+        with pytest.raises(BudgetExceeded, match="raise the cap to go on"):
             index.sync(many, max_usd=cap)
         spent = index.status().spent
         assert 0 < spent.usd <= cap

@@ -323,7 +323,7 @@ def test_sums_in_words() -> None:
 
 
 def test_the_pages_hold_the_tables_of_every_provider() -> None:
-    tables = {}
+    tables: dict[str, str] = {}
     for file in PAGES.glob("*.md"):
         page = file.read_text(encoding="utf-8")
         found = dict(re.findall(r"<!-- (\S+ \w+)s -->\n\n(.*?)\n\n<!-- end -->", page, flags=re.DOTALL))

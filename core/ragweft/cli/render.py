@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragweft.cli.passage import passage
-from ragweft.cli.wording import printable, weights
+from ragweft.cli.wording import money, printable, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ragweft.cli.passage import Line, Mark
-    from ragweft.types import Citation, Hit, Origin, Trace
+    from ragweft.types import Citation, Hit, Origin, Results
 
 __all__ = ["Shown", "explanation", "on_terminal", "place_of", "plain_hit", "shown", "trace_lines", "why"]
 
@@ -112,8 +112,9 @@ def explanation(hit: Hit) -> Iterator[str]:
     yield f"chunk {printable(hit.chunk.id)}"
 
 
-def trace_lines(trace: Trace) -> Iterator[str]:
-    """The trace as a table."""
+def trace_lines(results: Results) -> Iterator[str]:
+    """The trace as a table, and what was paid."""
+    trace = results.trace
     yield f"generation {trace.generation} · {trace.ms:.1f} ms · cache {trace.cache}"
     rows = [("stage", "ms", "candidates", "note")]
     rows += [(s.name, f"{s.ms:.1f}", f"{s.candidates:,}", printable(s.note)) for s in trace.stages]
@@ -123,6 +124,8 @@ def trace_lines(trace: Trace) -> Iterator[str]:
     if trace.tuning is not None:
         yield f"weights: {weights(trace.tuning)}"
         yield f"because {printable(trace.tuning.reason)}"
+    if results.usage.calls:
+        yield f"paid: {money(results.usage)}"
     for sentence in trace.degraded:
         yield f"degraded: {printable(sentence)}"
 

@@ -164,7 +164,7 @@ def _print_pretty(results: Results, finder: WordFinder, *, explain: bool) -> Non
         terminal.hit(hit, finder.find, rank=rank, of=len(results), below=reasons)
     if explain:
         terminal.gap()
-        terminal.dim(trace_lines(results.trace))
+        terminal.dim(trace_lines(results))
 
 
 def _print_plain(results: Results, finder: WordFinder, *, explain: bool) -> None:
@@ -177,7 +177,7 @@ def _print_plain(results: Results, finder: WordFinder, *, explain: bool) -> None
         item = shown(hit, finder.find, rank=rank, width=width)
         print("\n".join(plain_hit(item, explain=explain)))
     if explain:
-        print("\n" + "\n".join(trace_lines(results.trace)))
+        print("\n" + "\n".join(trace_lines(results)))
 
 
 def _nothing_found(index: Index, *, narrowed: bool) -> str:

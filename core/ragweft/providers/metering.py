@@ -71,7 +71,7 @@ class Meter:
             if self._max_usd is not None and bound > self._max_usd:
                 raise BudgetExceeded(
                     f"{model}: the next call may cost {usd:.4f} USD, {self._usage.usd:.4f} of "
-                    f"{self._max_usd:g} USD are spent; what was done is kept, a higher cap goes on"
+                    f"{self._max_usd:g} USD are spent; what was done is kept, raise the cap to go on"
                 )
             self._reserved += usd
         try:
