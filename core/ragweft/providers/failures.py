@@ -30,9 +30,10 @@ _NETWORK = re.compile(
 _ANSWERS = re.compile(
     r"jsondecode|decodingerror|validationerror|malformed|parsingerror|contentdecoding", re.IGNORECASE
 )
+_PERMANENT = re.compile(r"insufficient_quota|exceeded your current quota|billing|payment", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"too long|too large|too many tokens|maximum context|context length|token limit|max(imum)?[\w ]* tokens|"
-    r"exceed[\w ]*(token|length|limit|size)|must be at most \d+ tokens|at most \d+ tokens|\btruncat|"
+    r"exceed[\w ]*(token|length|context|window|size)|must be at most \d+ tokens|at most \d+ tokens|"
     r"failed to encode text|too many (inputs|texts|requests in)|total number of texts|at most \d+ requests",
     re.IGNORECASE,
 )
@@ -51,11 +52,13 @@ class Failure:
     timed_out: bool = False
     too_long: bool = False
     """The service says that the texts are too long or too many."""
+    permanent: bool = False
+    """The service says that waiting will not help, such as an account without money."""
 
     @property
     def retryable(self) -> bool:
         """Whether the same call may succeed later."""
-        return not self.too_long and (self.status is None or self.status in _RETRYABLE)
+        return not self.too_long and not self.permanent and (self.status is None or self.status in _RETRYABLE)
 
 
 def failure_of(error: BaseException) -> Failure | None:
@@ -67,7 +70,13 @@ def failure_of(error: BaseException) -> Failure | None:
     message = _message(error)
     if status is not None and status >= 400:
         too_long = status in (400, 413, 422) and bool(_TOO_LONG.search(message) or status == 413)
-        return Failure(status=status, message=message, retry_after=_retry_after(error), too_long=too_long)
+        return Failure(
+            status=status,
+            message=message,
+            retry_after=_retry_after(error),
+            too_long=too_long,
+            permanent=bool(_PERMANENT.search(f"{message} {getattr(error, 'code', '')}")),
+        )
     if isinstance(error, TimeoutError) or _TIMEOUTS.search(names):
         return Failure(status=None, message=message or "no answer in time", timed_out=True)
     if (

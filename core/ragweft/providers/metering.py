@@ -60,12 +60,20 @@ class Meter:
             self._record(charged)
 
     @contextmanager
-    def reserved(self, usd: float, model: str) -> Iterator[None]:
-        """Hold *usd*, what a call may cost, while it is under way.
+    def reserved(self, usd: float | None, model: str) -> Iterator[None]:
+        """Hold *usd*, a bound on what a call costs, while it is under way.
 
         Raises:
-            BudgetExceeded: together with what was spent and is under way it would be more than the cap.
+            BudgetExceeded: together with what was spent and is under way it would be more than the cap; or
+                *usd* is None, for a cap cannot hold what has no known price.
         """
+        if usd is None:
+            if self._max_usd is not None:
+                raise BudgetExceeded(
+                    f"{model}: its price is not known, so no cap can hold; set [embedding] "
+                    "usd_per_million, or leave the cap out"
+                )
+            usd = 0.0
         with self._lock:
             bound = self._usage.usd + self._reserved + usd
             if self._max_usd is not None and bound > self._max_usd:
@@ -102,7 +110,7 @@ def charge(charged: Charge) -> None:
 
 
 @contextmanager
-def reserved(usd: float, model: str) -> Iterator[None]:
+def reserved(usd: float | None, model: str) -> Iterator[None]:
     """Hold what a call may cost, if somebody collects.
 
     Raises:

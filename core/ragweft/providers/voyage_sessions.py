@@ -17,6 +17,12 @@ class VoyageSessions:
     def __init__(self) -> None:
         self._kept: set[requests.Session] = set()
         self._lock = threading.Lock()
+        self._left: list[requests.Session] = []
+
+    def begin(self) -> None:
+        """Leave alone what the calling thread may have inherited through a fork: the sockets are not its own."""
+        if (session := _own().pop("session", None)) is not None:
+            self._left.append(session)
 
     def keep(self) -> None:
         """The calling thread will call again: its session is closed with all the others."""

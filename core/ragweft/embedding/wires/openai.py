@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ragweft.embedding.remote import Reply, Role
-from ragweft.embedding.wires.decoding import from_base64
-from ragweft.errors import MissingExtra, ProviderError
+from ragweft.embedding.wires.decoding import from_base64, in_order
+from ragweft.errors import MissingExtra
 from ragweft.providers.policy import PerLoop
 
 if TYPE_CHECKING:
@@ -113,13 +113,7 @@ class OpenAIWire:
 
 
 def _reply(answer: Any) -> Reply:
-    rows = [item.embedding for item in answer.data]
-    given = [item.index for item in answer.data]
-    if any(given):  # a server that numbers nothing keeps the order; one that does means it
-        if sorted(given) != list(range(len(rows))):
-            said = "its vectors are numbered neither in order nor completely"
-            raise ProviderError(f"{answer.model}: {said}; none was used, try again", retryable=True)
-        rows = [row for _, row in sorted(zip(given, rows, strict=True), key=lambda pair: pair[0])]
+    rows = in_order(answer.model, [(item.index, item.embedding) for item in answer.data])
     vectors: Any = [from_base64(row) if isinstance(row, str) else row for row in rows]
     usage = answer.usage
     tokens = getattr(usage, "total_tokens", None) or getattr(usage, "prompt_tokens", None)
