@@ -64,6 +64,8 @@ class Embedding:
     window: int = _setting(
         0, "tokens of the longest text embedded whole; 0: as the model is known to", low=0, high=10_000_000
     )
+    send_dims: bool = _setting(False, "ask a model that `ragweft models` does not list for `dims`")
+    usd_per_million: float = _setting(-1.0, "price of a million tokens, for counting; -1: as known", low=-1.0)
     at_once: int = _setting(4, "requests under way at a time", low=1, high=256)
 
 
@@ -139,7 +141,7 @@ class Chroma:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
-    """How the two legs become one answer."""
+    """How the legs become one answer."""
 
     fusion: str = _setting(
         "convex",
@@ -152,6 +154,12 @@ class Retrieval:
         low=0.0,
         high=1.0,
         word="auto",
+    )
+    sparse_weight: float = _setting(
+        0.0,
+        "share of the embedder's own word weights, 0 to 1 (BGE-M3: 0.2); the two others get the rest; 0: off",
+        low=0.0,
+        high=1.0,
     )
     late_weight: float = _setting(
         0.5,
@@ -233,6 +241,7 @@ class Recipe:
             query_prompt=own.query_prompt,
             base_url=own.base_url,
             at_once=own.at_once,
+            usd_per_million=own.usd_per_million,
         )
         return embedding, self.chunking, self.context
 

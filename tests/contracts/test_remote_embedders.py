@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import logging
+import os
+import threading
+import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -344,12 +349,159 @@ def test_costs_are_what_the_service_bills(double: ProviderDouble) -> None:
             assert meter.usage.usd == pytest.approx(meter.usage.tokens * price / 1e6)
 
 
+def test_a_cap_cannot_hold_what_has_no_known_price(double: ProviderDouble) -> None:
+    unpriced = next(case for case in CASES if case.provider == "jina")
+    one = embedder(double, unpriced)
+    with metered(Meter(max_usd=5.0)), pytest.raises(BudgetExceeded, match="usd_per_million"):
+        one.embed_documents(TEXTS)
+    one.close()
+    assert double.requests == []
+    priced = embedder(double, unpriced, usd_per_million=0.5)
+    with metered(Meter(max_usd=5.0)) as meter:
+        priced.embed_documents(TEXTS)
+    priced.close()
+    assert meter.usage.usd == pytest.approx(meter.usage.tokens * 0.5 / 1e6)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.model in ("voyage-4", "text-embedding-3-small")], ids=str
+)
+def test_vectors_go_by_the_numbers_the_service_gives_them(double: ProviderDouble, case: Case) -> None:
+    one = embedder(double, case)
+    expected = one.embed_documents(TEXTS)
+    double.fail(case.provider, out_of_order=True)
+    assert np.allclose(one.embed_documents(TEXTS), expected, atol=1e-6)
+    one.close()
+
+
+def test_a_prompt_is_billed_and_capped_with_its_text(double: ProviderDouble) -> None:
+    case = next(case for case in CASES if case.provider == "openai")
+    prompt = "represent this sentence for search " * 20
+    one = embedder(double, case, document_prompt=prompt)
+    plain = embedder(double, case)
+    assert one.tokens(["alpha"]) > plain.tokens(["alpha"]) + 50
+    assert one.space != plain.space
+    with metered(Meter(max_usd=1e-7)), pytest.raises(BudgetExceeded):
+        one.embed_documents(["alpha"])
+    one.embed_documents(["alpha"])
+    one.close()
+    plain.close()
+    (request,) = double.requests
+    assert _sent(request.body) == [f"{prompt}alpha"]
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[5]], ids=str)
+def test_settings_a_provider_would_ignore_are_refused(double: ProviderDouble, case: Case) -> None:
+    taken = SERVICES[case.provider].taken
+    others: list[tuple[str, Any]] = [("query_prompt", "q: "), ("late_chunking", True), ("dtype", "int8")]
+    for name, value in others:
+        if name not in taken:
+            with pytest.raises(RecipeError, match=f"{name} = .*does not take it"):
+                embedder(double, case, **{name: value})
+
+
+def test_a_key_is_not_sent_to_somebody_elses_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("RAGWEFT_API_KEY", raising=False)
+    settings = Embedding(model="cohere:embed-v4.0", base_url="https://models.example.com/v1")
+    monkeypatch.setenv("CO_API_KEY", KEY)
+    with pytest.raises(RecipeError, match=r"models\.example\.com.*RAGWEFT_API_KEY"):
+        connect("cohere", "embed-v4.0", settings).embed_query("alpha")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.parametrize("case", BY_SERVICE, ids=str)
+def test_a_forked_child_has_connections_of_its_own(double: ProviderDouble, case: Case) -> None:
+    one = embedder(double, case)
+    one.embed_query("alpha")
+    expected = one.embed_query("beta")
+    before = one.connection
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        own = one.connection is not before and one.connection.wires["query"] is not before.wires["query"]
+        fresh = one.connection.wires["query"].send(["beta"], "query", seconds=5).vectors
+        unit = np.asarray(fresh[0]) / np.linalg.norm(fresh[0])
+        os.write(write, b"y" if own and np.allclose(unit, expected, atol=1e-5) else b"n")
+        os._exit(0)
+    os.close(write)
+    os.waitpid(pid, 0)
+    assert os.read(read, 1) == b"y"
+    os.close(read)
+    assert one.connection is before
+    one.close()
+
+
+@pytest.mark.parametrize("case", BY_SERVICE, ids=str)
+def test_a_query_the_service_finds_too_long_is_embedded_in_parts_both_ways(
+    double: ProviderDouble, case: Case
+) -> None:
+    text = "alpha beta gamma delta " * 20
+    for way in ("sync", "async"):
+        double.fail(case.provider, too_long=True)
+        one = embedder(double, case)
+        vector = ask(one, way, text)
+        one.close()
+        assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_wait_of_hours_is_refused_at_once(double: ProviderDouble) -> None:
+    double.fail("cohere", status=429, headers={"retry-after": "7200"})
+    one = embedder(double, CASES[0])
+    for _ in range(2):
+        started = time.monotonic()
+        with pytest.raises(ProviderError, match="try again later"):
+            one.embed_query("alpha")
+        assert time.monotonic() - started < 5
+    one.close()
+    assert len(double.requests) == 1
+
+
+def test_another_price_for_queries_of_another_model(double: ProviderDouble) -> None:
+    large = replace(CASES[2], model="voyage-4-large")
+    one = embedder(double, large, query_model="voyage-4-lite")
+    charges: list[Charge] = []
+    with metered(Meter(record=charges.append)):
+        one.embed_documents(TEXTS)
+        one.embed_query("alpha")
+    one.close()
+    assert [charge.model for charge in charges] == ["voyage:voyage-4-large", "voyage:voyage-4-lite"]
+    prices = [(charge.usd or 0.0) / charge.tokens for charge in charges]
+    assert prices[0] > prices[1] > 0
+
+
+def test_no_key_is_in_a_traceback(double: ProviderDouble) -> None:
+    for case in BY_SERVICE:
+        one = embedder(double, case, key=BAD_KEY)
+        with pytest.raises(ProviderError) as raised:
+            one.embed_documents(TEXTS)
+        shown = "".join(traceback.format_exception(raised.value))
+        assert BAD_KEY[:8] not in shown, case
+        one.close()
+
+
+def test_ctrl_c_keeps_what_is_under_way(double: ProviderDouble) -> None:
+    double.latency = 0.3
+    one = embedder(double, CASES[0], at_once=2)
+    texts = [f"text {n}" for n in range(96 * 8)]
+    pressed = threading.Timer(0.45, _thread.interrupt_main)
+    pressed.start()
+    kept = 0
+    with metered(Meter()) as meter, pytest.raises(KeyboardInterrupt):
+        for places, _ in one.embed_batches(texts):
+            kept += len(places)
+    one.close()
+    assert kept == 96 * meter.usage.calls, "what was charged was given"
+    assert 0 < kept < len(texts)
+
+
 def test_a_cap_stops_before_it_is_passed(double: ProviderDouble) -> None:
     one = embedder(double, CASES[0], at_once=2)
     texts = [f"a text of some length, number {n}" for n in range(96 * 10)]
     price = one.usd_per_million
     assert price is not None
-    cap = one.tokens(texts) * price / 1e6 / 4
+    cap = one.tokens(texts) * price / 1e6 * 0.8
     kept = 0
     with metered(Meter(max_usd=cap)) as meter, pytest.raises(BudgetExceeded, match="raise the cap"):
         for places, _ in one.embed_batches(texts):
@@ -432,7 +584,7 @@ def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> No
             monkeypatch.delenv(name, raising=False)
         if case.provider != "ollama":
             with pytest.raises(RecipeError, match=SERVICES[case.provider].keys[0]):
-                connect(case.provider, case.model, Embedding(model=str(case)))
+                connect(case.provider, case.model, Embedding(model=str(case))).embed_query("alpha")
 
 
 @pytest.mark.parametrize(
@@ -479,13 +631,13 @@ def _stretches(body: object) -> list[list[str]]:
     return inputs if isinstance(inputs[0], list) else [inputs]
 
 
-def ask(one: RemoteEmbedder, way: str) -> np.ndarray:
+def ask(one: RemoteEmbedder, way: str, text: str = "alpha gamma") -> np.ndarray:
     if way == "sync":
-        return one.embed_query("alpha gamma")
+        return one.embed_query(text)
 
     async def main() -> np.ndarray:
         try:
-            return await one.aembed_query("alpha gamma")
+            return await one.aembed_query(text)
         finally:
             await one.aclose()
 

@@ -45,13 +45,14 @@ def _sentence(name: str, settings: Embedding) -> Embedder:
 def _onnx(name: str, settings: Embedding) -> Embedder:
     from ragweft.embedding.onnx import OnnxMiniLm
 
-    return OnnxMiniLm(name or None, window=settings.window or 256)
+    # The listed name stands for where Chroma keeps it, anything else for a folder.
+    return OnnxMiniLm(None if name in ("", "all-MiniLM-L6-v2") else name, window=settings.window or 256)
 
 
-def _bge_m3(name: str, _settings: Embedding) -> Embedder:
+def _bge_m3(name: str, settings: Embedding) -> Embedder:
     from ragweft.embedding.bge_m3 import BgeM3
 
-    return BgeM3(name or "BAAI/bge-m3")
+    return BgeM3(name or "BAAI/bge-m3", window=settings.window or None)
 
 
 LOCAL: Mapping[str, Callable[[str, Embedding], Embedder]] = {
@@ -61,6 +62,12 @@ LOCAL: Mapping[str, Callable[[str, Embedding], Embedder]] = {
     "bge-m3": _bge_m3,
 }
 """Provider to a function from a model's name and `[embedding]` to an embedder on this machine."""
+TAKEN: Mapping[str, tuple[str, ...]] = {
+    "sentence-transformers": ("query_prompt", "document_prompt", "window"),
+    "onnx": ("window",),
+    "bge-m3": ("window",),
+}
+"""What of `[embedding]` they take besides the model and its dims."""
 
 
 def resolve_embedder(settings: Embedding, *, key: str | None = None) -> Embedder:
@@ -75,10 +82,12 @@ def resolve_embedder(settings: Embedding, *, key: str | None = None) -> Embedder
         MissingExtra: the provider's package is not installed.
         ProviderError: the size of a model nobody knows was to be asked, and it did not answer.
     """
+    from ragweft.embedding.services import SERVICES, check_taken, connect
+
     provider, _, name = settings.model.partition(":")
     if provider in LOCAL:
+        check_taken(settings, TAKEN.get(provider, ()))
         return LOCAL[provider](name, settings)
-    from ragweft.embedding.services import SERVICES, connect
 
     if provider in SERVICES:
         if not name:

@@ -7,6 +7,7 @@ any of its passages changes.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -55,8 +56,8 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
                 yield place, vectors[place]
         requests = list(self._requests(stretches))
 
-        def send(request: Sequence[_Stretch]) -> Vectors:
-            return self._stretches([[groups[place][at] for at in own] for place, own in request])
+        def send(request: Sequence[_Stretch], stop: threading.Event) -> Vectors:
+            return self._stretches([[groups[place][at] for at in own] for place, own in request], stop)
 
         for number, rows in self.side_by_side([partial(send, request) for request in requests]):
             start = 0
@@ -69,7 +70,7 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
 
     def _requests(self, stretches: Sequence[tuple[_Stretch, int]]) -> Iterator[list[_Stretch]]:
         """As many stretches in a request as the service's limits allow."""
-        most = cast("GroupWire", self.wire).groups_at_once
+        most = cast("GroupWire", self.connection.wires["document"]).groups_at_once
         request: list[_Stretch] = []
         texts = held = 0
         for stretch, tokens in stretches:
@@ -102,21 +103,24 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
             if own:
                 yield (place, own), held
 
-    def _stretches(self, groups: Sequence[Sequence[str]]) -> Vectors:
+    def _stretches(self, groups: Sequence[Sequence[str]], stop: threading.Event) -> Vectors:
         texts = [text for group in groups for text in group]
         if len(texts) == 1 and self.too_long(texts):
-            return self.embed_apart(texts)
-        wire = cast("GroupWire", self.wire)
+            return self.embed_apart(texts, stop)
+        wire = cast("GroupWire", self.connection.wires["document"])
         send = partial(wire.send_groups, groups, seconds=DOCUMENTS.timeout)
         try:
-            reply = self.caller.call(send, DOCUMENTS, holding=self.cost(texts))
+            caller = self.connection.caller
+            reply = caller.call(send, DOCUMENTS, holding=self.cost(texts, "document"), stop=stop)
         except TooLong:
             # The bound on their tokens was no bound: fewer documents, then shorter stretches, then parts.
             if len(groups) > 1:
                 middle = len(groups) // 2
-                return np.concatenate([self._stretches(groups[:middle]), self._stretches(groups[middle:])])
+                halves = (groups[:middle], groups[middle:])
+                return np.concatenate([self._stretches(half, stop) for half in halves])
             if len(texts) > 1:
                 middle = len(texts) // 2
-                return np.concatenate([self._stretches([texts[:middle]]), self._stretches([texts[middle:]])])
-            return self.embed_apart(texts)
+                pieces = ([texts[:middle]], [texts[middle:]])
+                return np.concatenate([self._stretches(piece, stop) for piece in pieces])
+            return self.embed_apart(texts, stop)
         return self.checked(reply, texts, "document")

@@ -6,11 +6,11 @@ believes it. A batch the service finds too long is halved; a single text it find
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,8 @@ import numpy as np
 
 from ragweft.errors import ProviderError
 from ragweft.providers.metering import Charge, charge, reserved
-from ragweft.providers.policy import DOCUMENTS, QUERIES, Caller, TooLong
+from ragweft.providers.policy import DOCUMENTS, QUERIES, Caller, PerProcess, TooLong
+from ragweft.providers.side_by_side import side_by_side
 from ragweft.providers.windows import in_parts, joined, long_ones
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
 
     from ragweft.types import Space, Vector, Vectors
 
-__all__ = ["Limits", "RemoteEmbedder", "Reply", "Role", "Wire"]
+__all__ = ["Connection", "Limits", "RemoteEmbedder", "Reply", "Role", "Tariff", "Wire"]
 
 Role = Literal["document", "query"]
 """What a text is: one to be found, or one to find with."""
 
+_MARKS = 8
+"""Tokens a model adds of its own to a text, such as [CLS] and [SEP], at most."""
 _REMEMBERED = 512
 """Query vectors kept: a question asked again in one process is not paid again."""
 
@@ -68,8 +71,34 @@ class Wire(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How one process reaches a service."""
+
+    caller: Caller
+    wires: Mapping[Role, Wire]
+    """Two, where queries go to another model of the same space."""
+
+    @property
+    def distinct(self) -> list[Wire]:
+        """Each wire once."""
+        return list({id(wire): wire for wire in self.wires.values()}.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """What texts of one role are sent with and billed as."""
+
+    model: str
+    """As in a recipe."""
+    usd_per_million: float | None = None
+    """For a million tokens; None: not known."""
+    prompt: str = ""
+    """Put in front of every text by the wire, and billed with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one request and one text may hold, and what tokens cost."""
+    """What one request and one text may hold."""
 
     texts: int
     """Texts in one request."""
@@ -77,33 +106,29 @@ class Limits:
     """Tokens in one request; None: no limit known."""
     window: int | None = None
     """Tokens of one text; None: not known."""
-    usd_per_million: float | None = None
-    """None: price not known."""
 
 
 class RemoteEmbedder:
-    """An `Embedder` over a `Wire`; safe to call from many threads and loops at once."""
+    """An `Embedder` over a `Wire`; safe to call from many threads and loops at once, and in a forked child."""
 
     def __init__(
         self,
-        wire: Wire,
+        connect: Callable[[], Connection],
         *,
         space: Space,
         limits: Limits,
-        caller: Caller,
+        tariffs: Mapping[Role, Tariff],
         count: Callable[[str], int],
-        query_wire: Wire | None = None,
     ) -> None:
-        """*count* gives a bound on the tokens of a text: services do not ship their tokenizers.
+        """*connect* is called at first use in a process: an index opens without key, package or network.
 
-        *query_wire* reaches another model of the same space, for queries.
+        *count* tells about how many tokens a text has: services do not ship their tokenizers.
         """
-        self.wire = wire
-        self._wires = {"document": wire, "query": query_wire or wire}
+        self._connection = PerProcess(connect)
         self.space = space
         self.limits = limits
-        self.caller = caller
         self.count = count
+        self._tariffs = tariffs
         self._lock = threading.Lock()
         self._asked: OrderedDict[str, Vector] = OrderedDict()
         self.window = limits.window
@@ -112,17 +137,27 @@ class RemoteEmbedder:
         return f"RemoteEmbedder({self.space})"
 
     @property
+    def connection(self) -> Connection:
+        """How this process reaches the service.
+
+        Raises:
+            RecipeError: there is no key.
+            MissingExtra: the service's package is not installed.
+        """
+        return self._connection.get()
+
+    @property
     def usd_per_million(self) -> float | None:
-        """The price of a million tokens, if known."""
-        return self.limits.usd_per_million
+        """The price of a million tokens of documents, if known."""
+        return self._tariffs["document"].usd_per_million
 
     def too_long(self, texts: Sequence[str]) -> list[int]:
         """Places of the texts longer than the window, by a bound on tokens; they are embedded in parts."""
         return long_ones(texts, window=self.window, count=self.count)
 
     def tokens(self, texts: Sequence[str]) -> int:
-        """A bound on what *texts* come to: what an estimate of costs goes by."""
-        return sum(map(self.count, texts))
+        """About what *texts* come to as documents: what an estimate of costs goes by."""
+        return self._about(texts, "document")
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """As `Embedder.embed_documents`.
@@ -154,34 +189,11 @@ class RemoteEmbedder:
         for number, vectors in self.side_by_side(sends):
             yield batches[number], vectors
 
-    def side_by_side(self, sends: Sequence[Callable[[], Vectors]]) -> Iterator[tuple[int, Vectors]]:
-        """Place of each of *sends* and what it gave, as they come.
-
-        What is under way when one fails is still awaited and yielded before the error is raised.
-        """
-        waiting = iter(enumerate(sends))
-        running: dict[Future[Vectors], int] = {}
-        error: Exception | None = None
-        with ThreadPoolExecutor(self.caller.at_once, thread_name_prefix="ragweft-embed") as pool:
-            while True:
-                while error is None and len(running) < self.caller.at_once:
-                    number, send = next(waiting, (-1, None))
-                    if send is None:
-                        break
-                    running[pool.submit(contextvars.copy_context().run, send)] = number
-                if not running:
-                    break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    number = running.pop(future)
-                    try:
-                        vectors = future.result()
-                    except Exception as raised:  # noqa: BLE001  # raised below, once what was paid for is kept
-                        error = error or raised
-                    else:
-                        yield number, vectors
-        if error is not None:
-            raise error
+    def side_by_side(
+        self, sends: Sequence[Callable[[threading.Event], Vectors]]
+    ) -> Iterator[tuple[int, Vectors]]:
+        """As `providers.side_by_side`, as many at once as the service is asked."""
+        return side_by_side(sends, at_once=self.connection.caller.at_once)
 
     def embed_query(self, text: str) -> Vector:
         """As `Embedder.embed_query`; the last few hundred are remembered."""
@@ -194,33 +206,45 @@ class RemoteEmbedder:
         if known is not None:
             return known
         parts, sizes = in_parts([text], window=self.window, count=self.count)
-        reply = await self.caller.acall(
-            partial(self._wires["query"].asend, parts, "query", seconds=QUERIES.timeout),
-            QUERIES,
-            holding=self.cost(parts),
-        )
+        connection = self.connection
+        send = partial(connection.wires["query"].asend, parts, "query", seconds=QUERIES.timeout)
+        try:
+            reply = await connection.caller.acall(send, QUERIES, holding=self.cost(parts, "query"))
+        except TooLong:
+            # As rare as it is long: the way by halves is walked in a thread.
+            context, ask = contextvars.copy_context(), partial(self._sent, [text], "query")
+            vectors = await asyncio.get_running_loop().run_in_executor(None, context.run, ask)
+            return self._remembered(text, vectors)
         vectors = joined(self.checked(reply, parts, "query"), parts, sizes, count=self.count)
         return self._remembered(text, vectors)
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
-        for wire in self._wires.values():
-            wire.close()
+        if connection := self._connection.peek():
+            for wire in connection.distinct:
+                wire.close()
 
     async def aclose(self) -> None:
         """Let go of the running loop's connections; idempotent."""
-        for wire in self._wires.values():
-            await wire.aclose()
+        if connection := self._connection.peek():
+            for wire in connection.distinct:
+                await wire.aclose()
 
     def probed_dims(self) -> int:
         """The size of what the service sends when it is asked for none: one text is embedded to see.
 
         Raises:
-            ProviderError: it did not answer.
+            ProviderError: it did not answer, or with no vector.
         """
-        send = partial(self.wire.send, ["ragweft"], "document", seconds=QUERIES.timeout)
-        reply = self.caller.call(send, QUERIES, holding=self.cost(["ragweft"]))
-        self._charged(reply, ["ragweft"], "document")
+        texts = ["ragweft"]
+        send = partial(self.connection.wires["document"].send, texts, "document", seconds=QUERIES.timeout)
+        reply = self.connection.caller.call(send, QUERIES, holding=self.cost(texts, "document"))
+        self._charged(reply, texts, "document")
+        if len(reply.vectors) != 1 or not len(reply.vectors[0]):
+            said = f"{len(reply.vectors)} vectors came back for 1 text"
+            raise ProviderError(
+                f"{self.space.model}: {said}; set [embedding] dims, or try again", retryable=True
+            )
         return len(reply.vectors[0])
 
     def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
@@ -240,41 +264,40 @@ class RemoteEmbedder:
         if batch:
             yield batch
 
-    def embed_apart(self, texts: Sequence[str]) -> Vectors:
-        """Documents each by itself, those over the window in parts."""
-        return self._sent(texts, "document")
+    def embed_apart(self, texts: Sequence[str], stop: threading.Event | None = None) -> Vectors:
+        """Documents each by itself, those over the window in parts; *stop* ends waits."""
+        return self._sent(texts, "document", stop)
 
-    def _sent(self, texts: Sequence[str], role: Role) -> Vectors:
+    def _sent(self, texts: Sequence[str], role: Role, stop: threading.Event | None = None) -> Vectors:
         """Unit vectors of *texts*, those over the window in parts."""
         parts, sizes = in_parts(texts, window=self.window, count=self.count)
         vectors = np.concatenate(
             [
-                self._halved(parts[start : start + self.limits.texts], role)
+                self._halved(parts[start : start + self.limits.texts], role, stop)
                 for start in range(0, len(parts), self.limits.texts)
             ]
         )
         return joined(vectors, parts, sizes, count=self.count)
 
-    def _halved(self, texts: Sequence[str], role: Role) -> Vectors:
+    def _halved(self, texts: Sequence[str], role: Role, stop: threading.Event | None) -> Vectors:
         """Unit vectors of *texts*; where the service finds them too long, of halves sent one by one."""
         policy = QUERIES if role == "query" else DOCUMENTS
+        connection = self.connection
+        send = partial(connection.wires[role].send, texts, role, seconds=policy.timeout)
         try:
-            reply = self.caller.call(
-                partial(self._wires[role].send, texts, role, seconds=policy.timeout),
-                policy,
-                holding=self.cost(texts),
-            )
+            reply = connection.caller.call(send, policy, holding=self.cost(texts, role), stop=stop)
         except TooLong as error:
             if len(texts) > 1:
                 middle = len(texts) // 2
-                return np.concatenate([self._halved(texts[:middle], role), self._halved(texts[middle:], role)])
+                halves = (texts[:middle], texts[middle:])
+                return np.concatenate([self._halved(half, role, stop) for half in halves])
             # The bound on its tokens was no bound for this tokenizer.
             (text,) = texts
             shorter = max(1, self.count(text) * 2 // 3)
             parts, sizes = in_parts([text], window=shorter, count=self.count)
             if len(parts) == 1:
-                raise error.refused from error
-            vectors = np.concatenate([self._halved([part], role) for part in parts])
+                raise error.refused from error.__cause__
+            vectors = np.concatenate([self._halved([part], role, stop) for part in parts])
             return joined(vectors, parts, sizes, count=self.count)
         return self.checked(reply, texts, role)
 
@@ -302,17 +325,25 @@ class RemoteEmbedder:
         return unit
 
     def _charged(self, reply: Reply, texts: Sequence[str], role: Role) -> None:
-        tokens = reply.tokens if reply.tokens is not None else self.tokens(texts)
-        price = self.limits.usd_per_million
+        tokens = reply.tokens if reply.tokens is not None else self._about(texts, role)
+        tariff = self._tariffs[role]
+        price = tariff.usd_per_million
         purpose = "query" if role == "query" else "documents"
         usd = None if price is None else tokens * price / 1e6
-        charge(Charge(model=self.space.model, purpose=purpose, tokens=tokens, usd=usd))
+        charge(Charge(model=tariff.model, purpose=purpose, tokens=tokens, usd=usd))
 
-    def cost(self, texts: Sequence[str]) -> Callable[[], AbstractContextManager[None]]:
-        """What a call with *texts* may cost, held while it is under way."""
-        price = self.limits.usd_per_million
-        usd = self.tokens(texts) * price / 1e6 if price else 0.0
-        return partial(reserved, usd, self.space.model)
+    def _about(self, texts: Sequence[str], role: Role) -> int:
+        prompt = self._tariffs[role].prompt
+        return sum(map(self.count, texts)) + (self.count(prompt) * len(texts) if prompt else 0)
+
+    def cost(self, texts: Sequence[str], role: Role) -> Callable[[], AbstractContextManager[None]]:
+        """A bound on what a call with *texts* costs, held while it is under way."""
+        tariff = self._tariffs[role]
+        if tariff.usd_per_million is None:
+            return partial(reserved, None, tariff.model)
+        # A token stands for a byte at least: less than this no tokenizer can promise.
+        most = sum(len(tariff.prompt.encode()) + len(text.encode()) + _MARKS for text in texts)
+        return partial(reserved, most * tariff.usd_per_million / 1e6, tariff.model)
 
     def _known(self, text: str) -> Vector | None:
         if not text.strip():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ragweft.embedding.contextual import ContextualRemoteEmbedder
-from ragweft.embedding.remote import Limits, RemoteEmbedder, Wire
+from ragweft.embedding.remote import Connection, Limits, RemoteEmbedder, Tariff, Wire
 from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import RecipeError
 from ragweft.providers.keys import Secret, find_key
@@ -20,7 +20,7 @@ from ragweft.types import Space
 if TYPE_CHECKING:
     from ragweft.recipe import Embedding
 
-__all__ = ["SERVICES", "Service", "connect"]
+__all__ = ["SERVICES", "Service", "check_taken", "connect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,21 @@ class Service:
     late: bool = False
     """The service reads the texts of a request as one document if it is told to."""
     roles: bool = False
-    """The service takes a text's role by itself: known prompts are not put in front."""
+    """The service takes a text's role by itself: prompts are not put in front."""
+    free: bool = False
+    """A server of the user's own, which bills nothing."""
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The settings that mean something to it."""
+        own = ("base_url", "window", "usd_per_million", "query_model", "send_dims")
+        prompts = () if self.roles else ("query_prompt", "document_prompt")
+        return (
+            *own,
+            *prompts,
+            *(("dtype",) if len(self.dtypes) > 1 else ()),
+            *(("late_chunking",) if self.late else ()),
+        )
 
 
 def _cohere(asked: Request) -> Wire:
@@ -117,7 +131,9 @@ SERVICES: Mapping[str, Service] = {
         contextual=("voyage-context-",),
     ),
     "openai": Service(keys=("OPENAI_API_KEY",), wire=_openai("openai"), texts=2_048, keyless=True),
-    "ollama": Service(keys=("OLLAMA_API_KEY",), wire=_openai("ollama"), texts=64, keyless=True, cuts=True),
+    "ollama": Service(
+        keys=("OLLAMA_API_KEY",), wire=_openai("ollama"), texts=64, keyless=True, cuts=True, free=True
+    ),
     "jina": Service(keys=("JINA_API_KEY",), wire=_openai("jina"), texts=512, roles=True, late=True),
     "mistral": Service(keys=("MISTRAL_API_KEY",), wire=_openai("mistral"), texts=128),
     "nomic": Service(keys=("NOMIC_API_KEY",), wire=_nomic, texts=400, roles=True),
@@ -130,41 +146,40 @@ with a base_url."""
 
 
 def connect(provider: str, name: str, settings: Embedding, *, key: str | None = None) -> RemoteEmbedder:
-    """An embedder that reaches model *name* of *provider* as *settings* say; nothing is sent yet.
+    """An embedder that reaches model *name* of *provider* as *settings* say.
 
-    *key* takes the place of the environment's.
+    Neither key nor package is needed before the first text is embedded. *key* takes the place of the
+    environment's.
 
     Raises:
-        RecipeError: there is no key, the size or dtype is not one the model offers, or the query model lives in
-            another vector space.
-        MissingExtra: the provider's package is not installed.
+        RecipeError: the size or dtype is not one the model offers, a setting is not for this provider, or the
+            query model lives in another vector space.
         ProviderError: the model is not in the registry, has no dims in the recipe, and did not answer.
     """
     service = SERVICES[provider]
-    secret = find_key(
-        provider,
-        service.keys,
-        given=key,
-        needed=not (service.keyless and (settings.base_url or provider == "ollama")),
-    )
+    check_taken(settings, service.taken)
     if settings.dtype not in service.dtypes:
         raise RecipeError(
             f"[embedding] dtype = {settings.dtype!r}: {provider} sends {', '.join(service.dtypes)}"
         )
     listed = load().find(provider, name, kind="embedder")
-    own = listed.dims if listed is not None else 0
     if listed is not None and settings.dims:
         check_dims(listed, settings.dims)
+    own = listed.dims if listed is not None else 0
+    sent = settings.dims != own if listed is not None else settings.send_dims
     prompts = _prompts(service, listed, settings)
-    caller = Caller(provider, secrets=(secret.reveal(),), at_once=settings.at_once)
-    count = _counter(cautious=service.cuts)
+    other = _query_model(provider, listed, settings) if settings.query_model else None
+    contextual = name.startswith(service.contextual) if service.contextual else False
+    kind = ContextualRemoteEmbedder if contextual or settings.late_chunking else RemoteEmbedder
 
-    def built(dims: int, *, sent: bool) -> RemoteEmbedder:
+    def reach() -> Connection:
+        secret = _key(provider, service, settings, key)
+
         def wire(model: str) -> Wire:
             return service.wire(
                 Request(
                     model=model,
-                    dims=dims if sent else None,
+                    dims=settings.dims if settings.dims and sent else None,
                     dtype=settings.dtype,
                     key=secret,
                     base_url=settings.base_url or None,
@@ -173,29 +188,74 @@ def connect(provider: str, name: str, settings: Embedding, *, key: str | None = 
             )
 
         main = wire(name)
-        kind = ContextualRemoteEmbedder if _contextual(service, name, settings) else RemoteEmbedder
+        return Connection(
+            caller=Caller(provider, secrets=(secret.reveal(),), at_once=settings.at_once),
+            wires={"document": main, "query": wire(other.name) if other is not None else main},
+        )
+
+    def built(dims: int) -> RemoteEmbedder:
         return kind(
-            main,
-            query_wire=wire(_query_model(provider, listed, settings)) if settings.query_model else None,
+            reach,
             space=Space(
                 model=f"{provider}:{name}",
                 dims=dims,
                 dtype=settings.dtype,
-                revision=_revision(prompts, late=settings.late_chunking),
+                revision=_revision(prompts, settings, late=settings.late_chunking and not contextual),
             ),
             limits=_limits(service, listed, settings),
-            caller=caller,
-            count=count,
+            tariffs={
+                "document": _tariff(provider, name, service, listed, settings, prompts["document"]),
+                "query": _tariff(
+                    provider,
+                    other.name if other else name,
+                    service,
+                    other or listed,
+                    settings,
+                    prompts["query"],
+                ),
+            },
+            count=_counter(cautious=service.cuts),
         )
 
     if settings.dims or own:
-        dims = settings.dims or own
-        return built(dims, sent=bool(settings.dims) and settings.dims != own)
-    probe = built(1, sent=False)
+        return built(settings.dims or own)
+    probe = built(0)
     try:
-        return built(probe.probed_dims(), sent=False)
+        return built(probe.probed_dims())
     finally:
         probe.close()
+
+
+def check_taken(settings: Embedding, taken: Collection[str]) -> None:
+    """Refuse what a provider would ignore.
+
+    Raises:
+        RecipeError: a setting that is not in *taken* has another value than its default.
+    """
+    provider = settings.model.partition(":")[0]
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if setting.name not in ("model", "dims", "at_once", *taken) and value != setting.default:
+            raise RecipeError(f"[embedding] {setting.name} = {value!r}: {provider} does not take it; remove it")
+
+
+def _key(provider: str, service: Service, settings: Embedding, given: str | None) -> Secret:
+    return find_key(
+        provider,
+        service.keys,
+        given=given,
+        needed=not (service.keyless and (settings.base_url or service.free)),
+        base_url=settings.base_url,
+    )
+
+
+def _tariff(
+    provider: str, name: str, service: Service, listed: Model | None, settings: Embedding, prompt: str
+) -> Tariff:
+    price = settings.usd_per_million if settings.usd_per_million >= 0 else None
+    if price is None:
+        price = 0.0 if service.free else listed.usd_per_million if listed is not None else None
+    return Tariff(model=f"{provider}:{name}", usd_per_million=price, prompt=prompt)
 
 
 def _counter(*, cautious: bool) -> Callable[[str], int]:
@@ -222,34 +282,22 @@ def _prompts(service: Service, listed: Model | None, settings: Embedding) -> dic
     return {role: given[role] or prompt for role, prompt in known.items()}
 
 
-def _contextual(service: Service, name: str, settings: Embedding) -> bool:
-    """Whether passages are embedded with their documents in view.
-
-    Raises:
-        RecipeError: that was asked for, and the service cannot.
-    """
-    if name.startswith(service.contextual):
-        return True
-    if settings.late_chunking and not service.late:
-        raise RecipeError("[embedding] late_chunking = true: only jina can")
-    return settings.late_chunking
-
-
-def _revision(prompts: Mapping[str, str], *, late: bool) -> str:
-    """Names what else decides the vectors that are stored: the texts' prompt, late chunking."""
+def _revision(prompts: Mapping[str, str], settings: Embedding, *, late: bool) -> str:
+    """Names what else decides the vectors that are stored: the texts' prompt, late chunking, a given window."""
     prompt = prompts["document"]
     named = hashlib.blake2b(prompt.encode(), digest_size=4).hexdigest() if prompt else ""
-    return "+".join(filter(None, (named, "late" if late else "")))
+    window = f"window{settings.window}" if settings.window else ""
+    return "+".join(filter(None, (named, "late" if late else "", window)))
 
 
-def _query_model(provider: str, listed: Model | None, settings: Embedding) -> str:
+def _query_model(provider: str, listed: Model | None, settings: Embedding) -> Model:
     other = load().find(provider, settings.query_model, kind="embedder")
     if listed is None or other is None or not listed.space or listed.space != other.space:
         raise RecipeError(
             f"[embedding] query_model = {settings.query_model!r} is not known to share a vector space with the "
             "model the texts are embedded by; leave it empty, or choose one of the same family"
         )
-    return settings.query_model
+    return other
 
 
 def _limits(service: Service, listed: Model | None, settings: Embedding) -> Limits:
@@ -259,5 +307,4 @@ def _limits(service: Service, listed: Model | None, settings: Embedding) -> Limi
         texts=listed.batch or service.texts,
         tokens=listed.batch_tokens,
         window=settings.window or listed.window,
-        usd_per_million=listed.usd_per_million,
     )

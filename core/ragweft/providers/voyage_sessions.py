@@ -20,7 +20,7 @@ class VoyageSessions:
         self._left: list[requests.Session] = []
 
     def begin(self) -> None:
-        """Leave alone what the calling thread may have inherited through a fork: the sockets are not its own."""
+        """Leave alone what the calling thread may have inherited through a fork: sockets of its parent."""
         if (session := _own().pop("session", None)) is not None:
             self._left.append(session)
 

@@ -65,7 +65,7 @@ class OpenAIWire:
         except ImportError:
             raise MissingExtra(package="openai", extra="openai") from None
         self._model, self._dims, self._dialect, self._prompts = model, dims, dialect, prompts
-        given: dict[str, Any] = {"api_key": key.reveal(), "max_retries": 0}
+        given: dict[str, Any] = {"api_key": key.reveal() or "none", "max_retries": 0}
         if address := base_url or dialect.base_url:
             given["base_url"] = address
         self._client = OpenAI(**given)
