@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ragweft.assembly import build_hybrid
+from ragweft.errors import RagweftError
 from ragweft.ledger.filters import compile_filter
 from ragweft.ledger.spending import record
 from ragweft.opening import as_uris
@@ -17,13 +20,18 @@ from ragweft.types import Results
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
     from ragweft.assembly import Parts
     from ragweft.protocols import Reranker
+    from ragweft.providers.metering import Charge
     from ragweft.types import Hit, Metadata
 
 __all__ = ["Answering", "meter_of"]
+
+_log = logging.getLogger(__name__)
+_WRITING = 1_000
+"""Writes that `settle` remembers; older ones have long been done."""
 
 
 def meter_of(parts: Parts, *, max_usd: float | None = None) -> Meter:
@@ -36,6 +44,8 @@ class Answering:
 
     def __init__(self, parts: Parts, reranker: Reranker | None, threads: Executor) -> None:
         self._parts = parts
+        self._threads = threads
+        self._writing: deque[Future[None]] = deque(maxlen=_WRITING)
         self._hybrid = build_hybrid(parts, threads)
         self._reranked = None
         if reranker is not None:
@@ -61,13 +71,13 @@ class Answering:
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        with metered(meter_of(self._parts)) as meter:
+        with metered(Meter()) as meter:
             if self._reranked is None:
                 found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
             else:
                 found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(self._reranked.reorder(found, k=k), min_score)
-        return replace(found, usage=found.usage + meter.usage)
+        return self._billed(found, meter)
 
     async def asearch(
         self,
@@ -83,7 +93,7 @@ class Answering:
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        with metered(meter_of(self._parts)) as meter:
+        with metered(Meter()) as meter:
             if self._reranked is None:
                 found = await self._hybrid.aretrieve(
                     query, k=pool, where=where, sources=uris, min_score=min_score
@@ -91,15 +101,36 @@ class Answering:
             else:
                 found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(await self._reranked.areorder(found, k=k), min_score)
-        return replace(found, usage=found.usage + meter.usage)
+        return self._billed(found, meter)
 
     def explain(self, query: str, chunk_id: str, *, where: Metadata | None) -> Hit | None:
         """See `Index.explain`."""
         with self._parts.ledger.snapshot() as snapshot:
             total = snapshot.count_live()
-        with metered(meter_of(self._parts)):
-            results = self._hybrid.retrieve(query, k=max(total, 1), where=where)
+        with metered(Meter()) as meter:
+            results = self._billed(self._hybrid.retrieve(query, k=max(total, 1), where=where), meter)
         return next((hit for hit in results if hit.chunk.id == chunk_id), None)
+
+    def settle(self) -> None:
+        """Wait until everything that was charged is written down."""
+        while self._writing:
+            self._writing.popleft().result()
+
+    def _billed(self, found: Results, meter: Meter) -> Results:
+        """The results with their bill, which is written into the ledger behind them.
+
+        A search waits for nobody who writes: another process may hold the ledger for seconds.
+        """
+        if meter.charges and not self._parts.read_only:
+            self._writing.append(self._threads.submit(self._write, meter.charges))
+        return replace(found, usage=found.usage + meter.usage)
+
+    def _write(self, charges: Sequence[Charge]) -> None:
+        try:
+            for charged in charges:
+                record(self._parts.ledger, charged)
+        except RagweftError as error:
+            _log.warning("what a search was charged could not be written down: %s", error)
 
     def _wanted(self, k: int | None, where: Metadata | None) -> tuple[int, int]:
         """Hits to return, and hits to fetch for the reranker."""

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 from ragweft.chunking import FixedChunker, RecursiveChunker, StructureChunker
 from ragweft.context import NoContext, OutlineContextualizer
 from ragweft.embedding.static import StaticEmbedder
-from ragweft.errors import IndexDamaged, RagweftError, SpaceMismatch
+from ragweft.errors import IndexDamaged, RagweftError, RecipeError, SpaceMismatch
 from ragweft.ingestion.pipeline import Pipeline
+from ragweft.ingestion.word_weights import WordWeights
 from ragweft.ledger.followers import Feed, Slot
 from ragweft.ledger.ledger import Ledger
 from ragweft.ledger.scope import Scopes
+from ragweft.ledger.sparse_follower import SparseFollower
 from ragweft.ledger.vector_store import VectorStore
-from ragweft.protocols import TokenEmbedder, Tokenizer
+from ragweft.protocols import SparseEmbedder, TokenEmbedder, Tokenizer
 from ragweft.retrieval.balance import Balance
 from ragweft.retrieval.hybrid import Hybrid
-from ragweft.retrieval.legs import DenseLeg, LexicalLeg
+from ragweft.retrieval.legs import DenseLeg, LexicalLeg, SparseLeg
 from ragweft.retrieval.planning import Planner
 from ragweft.retrieval.second_look import SecondLook
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from ragweft.recipe import Recipe
     from ragweft.types import Chunk, Rows, Space, Vectors
 
-__all__ = ["Followers", "Parts", "build_hybrid", "build_parts"]
+__all__ = ["Followers", "Parts", "build_hybrid", "build_parts", "check_abilities"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class Parts:
     vocabulary: StaticEmbedder
     """The static table: tokens and their vectors, whatever embeds."""
     balance: Balance
+    sparse: SparseLeg | None
+    """None where the recipe does not ask for it."""
 
     def close(self) -> None:
         """Let go of every file and lock. Idempotent."""
@@ -94,7 +98,7 @@ def build_parts(
     """
     ledger = Ledger(folder, space=str(embedder.space), read_only=read_only)
     try:
-        if ledger.space != str(embedder.space):
+        if ledger.space != str(embedder.space) and not ledger.adopt(str(embedder.space)):
             raise SpaceMismatch(
                 f"{folder}: filled by {ledger.space}, opened with {embedder.space}; open it with the embedder "
                 "it was filled by, or sync into a new index"
@@ -104,6 +108,7 @@ def build_parts(
         ledger.close()
         raise
     vocabulary = embedder if isinstance(embedder, StaticEmbedder) else StaticEmbedder()
+    weigher = _weigher(embedder) if recipe.retrieval.sparse_weight else None
     followers = build_followers(folder, recipe, ledger, store, embedder.space, read_only=read_only)
     planner = Planner(
         followers.flat,
@@ -121,13 +126,37 @@ def build_parts(
         ledger=ledger,
         store=store,
         pipeline=build_pipeline(
-            recipe, embedder, store, vocabulary, chunker=chunker, contextualizer=contextualizer
+            recipe, embedder, store, vocabulary, chunker=chunker, contextualizer=contextualizer, weigher=weigher
         ),
         followers=followers,
         planner=planner,
         vocabulary=vocabulary,
         balance=Balance(recipe.retrieval, static=vocabulary is embedder),
+        sparse=None
+        if weigher is None
+        else SparseLeg(weigher, SparseFollower(ledger, store), store, model=embedder.space.model),
     )
+
+
+def check_abilities(recipe: Recipe, embedder: Embedder) -> None:
+    """See that *embedder* can do what *recipe* asks of it.
+
+    Raises:
+        RecipeError: it cannot.
+    """
+    share = recipe.retrieval.sparse_weight
+    if share and _weigher(embedder) is None:
+        raise RecipeError(
+            f"[retrieval] sparse_weight = {share:g}: {embedder.space.model} gives no word weights; set it to "
+            "0, or embed with BGE-M3 (bge-m3:FOLDER, with sparse_linear.pt in it)"
+        )
+
+
+def _weigher(embedder: Embedder) -> SparseEmbedder | None:
+    """*embedder* if it gives word weights; a BGE-M3 may be without the head for them."""
+    if isinstance(embedder, SparseEmbedder) and getattr(embedder, "has_lexical_weights", True):
+        return embedder
+    return None
 
 
 def build_pipeline(
@@ -138,10 +167,12 @@ def build_pipeline(
     *,
     chunker: Chunker | None = None,
     contextualizer: Contextualizer | None = None,
+    weigher: SparseEmbedder | None = None,
 ) -> Pipeline:
     """The way in, as *recipe* describes it; given parts take the place of the recipe's.
 
     *vocabulary* also measures texts for an embedder without a tokenizer: a fair estimate of any other's.
+    *weigher* gives word weights, if they are wanted.
     """
     tokenizer = embedder if isinstance(embedder, Tokenizer) else vocabulary
     if contextualizer is None:
@@ -154,6 +185,7 @@ def build_pipeline(
         embedder=embedder,
         vocabulary=vocabulary,
         store=store,
+        words=None if weigher is None else WordWeights(weigher, store, model=embedder.space.model),
     )
 
 
@@ -234,6 +266,7 @@ def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
         (
             DenseLeg(parts.embedder, parts.planner, parts.store, waits=waits),
             LexicalLeg(parts.followers.lexical),
+            *((parts.sparse,) if parts.sparse is not None else ()),
         ),
         parts.ledger,
         scopes=Scopes(),
@@ -243,6 +276,7 @@ def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
         method=recipe.retrieval.fusion,
         rrf_k=recipe.retrieval.rrf_k,
         pool=recipe.retrieval.pool,
+        sparse_weight=recipe.retrieval.sparse_weight,
     )
 
 

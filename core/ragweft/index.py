@@ -16,10 +16,11 @@ from ragweft.assembly import build_parts
 from ragweft.errors import IndexLocked, LoadError, RagweftError
 from ragweft.health import Status, Verification, report_followers, take_status, verify
 from ragweft.ingestion.intake import Intake
+from ragweft.ledger.spending import record
 from ragweft.loading import FileLoader
 from ragweft.models import choose_models
 from ragweft.opening import as_uris, find_folder, keep_recipe, settle_recipe
-from ragweft.providers.metering import metered
+from ragweft.providers.metering import Meter, metered
 from ragweft.recipe import Recipe
 from ragweft.retrieval.hybrid import bare_hit
 from ragweft.tuning.candidates import gather
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
-    from ragweft.providers.metering import Meter
     from ragweft.tuning.candidates import Candidates
     from ragweft.types import Estimate, Hit, Metadata, Results, SyncReport, Tuning
 
@@ -94,7 +94,8 @@ class Index:
             recipe = Recipe.preset(recipe)  # a wrong name makes no folder
         folder, read_only = find_folder(path, create=create, read_only=read_only)
         # Nothing is written before the recipe's models are known to be there.
-        models = choose_models(settle_recipe(folder, recipe), embedder=embedder, reranker=reranker)
+        with metered(Meter()) as meter:
+            models = choose_models(settle_recipe(folder, recipe), embedder=embedder, reranker=reranker)
         if not read_only:
             keep_recipe(folder, models.recipe)
         parts = build_parts(
@@ -106,6 +107,8 @@ class Index:
             read_only=read_only,
         )
         loader = loader or FileLoader(max_bytes=models.recipe.loading.max_bytes)
+        for charged in () if read_only else meter.charges:
+            record(parts.ledger, charged)
         return cls(parts, loader=loader, reranker=models.reranker, owned=models.owned)
 
     def __repr__(self) -> str:
@@ -270,9 +273,11 @@ class Index:
         """As `retrieve`, without blocking the running loop."""
         return await self.asearch(query, k=k, where=where)
 
-    async def aadd(self, items: Iterable[Document | Chunk] | Document | Chunk) -> SyncReport:
+    async def aadd(
+        self, items: Iterable[Document | Chunk] | Document | Chunk, *, max_usd: float | None = None
+    ) -> SyncReport:
         """As `add`, in a worker thread."""
-        return await asyncio.to_thread(self.add, items)
+        return await asyncio.to_thread(partial(self.add, items, max_usd=max_usd))
 
     async def aremove(
         self,
@@ -284,9 +289,11 @@ class Index:
         """As `remove`, in a worker thread."""
         return await asyncio.to_thread(partial(self.remove, ids=ids, source=source, where=where))
 
-    async def sync_async(self, *paths: str | os.PathLike[str], progress: Progress = _silent) -> SyncReport:
+    async def sync_async(
+        self, *paths: str | os.PathLike[str], progress: Progress = _silent, max_usd: float | None = None
+    ) -> SyncReport:
         """As `sync`, in a worker thread; *progress* is called from that thread."""
-        return await asyncio.to_thread(partial(self.sync, *paths, progress=progress))
+        return await asyncio.to_thread(partial(self.sync, *paths, progress=progress, max_usd=max_usd))
 
     def explain(self, query: str, chunk_id: str, *, where: Metadata | None = None) -> Hit | None:
         """Where a given chunk ranks for *query*, however far down: its hit with every leg's opinion.
@@ -325,6 +332,7 @@ class Index:
     def status(self) -> Status:
         """Counts, sizes and how level the followers are; brings nothing level, but sets a damaged one aside."""
         self._check_open()
+        self._answering.settle()
         return take_status(self._parts, self._expression())
 
     def verify(self, *, repair: bool = True, progress: Progress = _silent) -> Verification:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ragweft.assembly import check_abilities
 from ragweft.embedding import as_embedder, resolve_embedder
 from ragweft.reranking import as_reranker, resolve_reranker
 
@@ -32,7 +33,8 @@ def choose_models(recipe: Recipe, *, embedder: object | None, reranker: object |
     """The recipe's models where the caller gives none.
 
     Raises:
-        RecipeError: the recipe names what there is not, or an object given is neither embedder nor reranker.
+        RecipeError: the recipe names what there is not or asks the embedder for what it does not give, or an
+            object given is neither embedder nor reranker.
         MissingExtra: a provider's package is not installed.
         ProviderError: a service had to be asked for the size of its vectors, and did not answer.
     """
@@ -43,6 +45,7 @@ def choose_models(recipe: Recipe, *, embedder: object | None, reranker: object |
         recipe = replace(recipe, embedding=replace(recipe.embedding, dims=chosen.space.dims))
     else:
         chosen = as_embedder(embedder)
+    check_abilities(recipe, chosen)
     if reranker is None:
         closer = resolve_reranker(recipe.rerank, embedder=chosen)
         owned.append(closer)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +57,7 @@ def settle_recipe(folder: Path, given: Recipe | None) -> Recipe:
     stored = load_recipe(file)
     if given is not None and given.embedding.dims == 0:
         given = replace(given, embedding=replace(given.embedding, dims=stored.embedding.dims))
-    if given is not None and given.indexing != stored.indexing:
+    if given is not None and given.indexing != stored.indexing and not _untouched(folder):
         raise RecipeError(
             f"{file}: this index was made with another embedding, chunking or context than the recipe "
             "given; open it without a recipe, or make a new index"
@@ -72,10 +74,11 @@ def keep_recipe(folder: Path, recipe: Recipe) -> None:
         IndexLocked: the folder cannot be written.
     """
     file = folder / "ragweft.toml"
-    if not file.exists():
+    stored = load_recipe(file) if file.exists() else None
+    if stored is None or (_differ(stored, recipe) and _untouched(folder)):
         _write(folder, write_recipe(recipe))
         return
-    stored, dims = load_recipe(file), recipe.embedding.dims
+    dims = recipe.embedding.dims
     if not dims or stored.embedding.dims:
         return
     text = file.read_text(encoding="utf-8")
@@ -86,6 +89,25 @@ def keep_recipe(folder: Path, recipe: Recipe) -> None:
     pinned = replace(stored, embedding=replace(stored.embedding, dims=dims))
     if told != text and parse_recipe(told) == pinned:
         _write(folder, told)
+
+
+def _differ(stored: Recipe, recipe: Recipe) -> bool:
+    """Whether they say different things of what is stored, vector sizes left open aside."""
+    sized = replace(stored, embedding=replace(stored.embedding, dims=recipe.embedding.dims))
+    return (sized if not stored.embedding.dims else stored).indexing != recipe.indexing
+
+
+def _untouched(folder: Path) -> bool:
+    """Whether nothing was ever committed to the index in *folder*, so that another recipe may make it."""
+    file = folder / "ledger.db"
+    if not file.exists():
+        return True
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as ledger:
+            found = ledger.execute("SELECT value FROM facts WHERE name = 'generation'").fetchone()
+    except sqlite3.Error:
+        return False  # whoever opens it says what is wrong
+    return found is None or found[0] == "0"
 
 
 def _write(folder: Path, text: str) -> None:

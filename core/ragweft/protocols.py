@@ -7,7 +7,7 @@ settings, and are safe to call from several threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -136,6 +136,51 @@ class ContextualEmbedder(Protocol):
 
         Raises:
             ProviderError: as `Embedder.embed_documents`, after what had come was yielded.
+        """
+        ...
+
+
+@runtime_checkable
+class SparseEmbedder(Protocol):
+    """An embedder that also says which words of a text matter, and how much: learned sparse weights.
+
+    Where the model may lack them, a property `has_lexical_weights` says whether it gives them.
+    """
+
+    def lexical_weights(self, texts: Sequence[str]) -> Sequence[Mapping[int, float]]:
+        """For each text token number to weight, above 0: of a document and of a query alike.
+
+        Two texts match by the sum, over the tokens they share, of the products of their weights.
+
+        Raises:
+            ProviderError: the model failed.
+        """
+        ...
+
+
+class SparseOutputs(Protocol):
+    """What one pass of a model made of some texts."""
+
+    @property
+    def vectors(self) -> Vectors:
+        """As `Embedder.embed_documents`."""
+        ...
+
+    @property
+    def lexical_weights(self) -> Sequence[Mapping[int, float]]:
+        """As `SparseEmbedder.lexical_weights`."""
+        ...
+
+
+@runtime_checkable
+class OnePassEmbedder(Protocol):
+    """A `SparseEmbedder` that computes vectors and word weights of documents in one pass."""
+
+    def outputs(self, texts: Sequence[str]) -> SparseOutputs:
+        """Both of them; what comes besides is dropped, so few texts are given at a time.
+
+        Raises:
+            ProviderError: the model failed.
         """
         ...
 

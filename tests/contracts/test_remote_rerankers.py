@@ -76,7 +76,7 @@ def double() -> Iterator[ProviderDouble]:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = Policy(attempts=3, seconds=20.0, timeout=1.0, first_wait=0.01, longest_wait=0.05)
+    fast = Policy(attempts=3, seconds=20.0, timeout=5.0, first_wait=0.01, longest_wait=0.05)
     monkeypatch.setattr(remote, "QUERIES", fast)
 
 
@@ -214,7 +214,7 @@ def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> No
         for name in service.keys:
             monkeypatch.delenv(name, raising=False)
         with pytest.raises(RecipeError, match=service.keys[0]):
-            connect(provider, "any", Rerank(model=f"{provider}:any"))
+            connect(provider, "any", Rerank(model=f"{provider}:any")).rerank(QUERY, HITS)
 
 
 def test_nothing_to_rank_asks_nobody(double: ProviderDouble) -> None:
@@ -222,3 +222,42 @@ def test_nothing_to_rank_asks_nobody(double: ProviderDouble) -> None:
     assert one.rerank(QUERY, []) == []
     one.close()
     assert double.requests == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_blank_passage_is_not_sent_and_comes_last(double: ProviderDouble, case: Case) -> None:
+    one = reranker(double, case)
+    found = one.rerank(QUERY, [hit(0, "  "), *HITS[1:]])
+    assert found[0] == min(found)
+    assert one.rerank(QUERY, [hit(0, " ")]) == [0.0]
+    one.close()
+    (request,) = double.requests
+    body: Any = request.body
+    assert len(body["documents"]) == 2
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_long_passage_is_judged_by_its_best_part(double: ProviderDouble, case: Case) -> None:
+    filler = " ".join(f"word{n}" for n in range(30_000))
+    long = hit(0, f"{filler} bees make honey {filler}")
+    one = reranker(double, case)
+    (judged,) = one.judge(QUERY, [long])
+    one.close()
+    bodies: list[Any] = [request.body for request in double.requests]
+    sent = [text for body in bodies for text in body["documents"]]
+    assert " ".join(sent).split() == long.chunk.text.split(), "every word is read"
+    assert len(sent) > 1
+    for span in judged.highlights:
+        assert long.chunk.text[span.start : span.end].strip()
+    if judged.highlights:
+        words = " ".join(long.chunk.text[s.start : s.end] for s in judged.highlights)
+        assert "honey" in words or "bees" in words
+
+
+def test_a_query_too_long_is_a_providers_error_both_ways(double: ProviderDouble) -> None:
+    for way in ("sync", "async"):
+        double.fail("cohere", status=400, message="query is too long")
+        one = reranker(double, CASES[0])
+        with pytest.raises(ProviderError, match="too long"):
+            scores(one, way)
+        one.close()

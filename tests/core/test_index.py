@@ -446,7 +446,11 @@ def test_wrong_vectors_are_refused(tmp_path: Path, fault: str) -> None:
 
 
 def test_another_embedder_is_refused(tmp_path: Path) -> None:
-    Index.open(tmp_path / "kb", recipe=FLAT).close()
+    with Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder()) as empty:
+        assert empty.status().space.startswith("hash:words")
+    with Index.open(tmp_path / "kb") as index:
+        assert "wordllama" in index.status().space, "an index nothing was put into takes another embedder"
+        index.add(Document(id="a", text="alpha"))
     with pytest.raises(SpaceMismatch) as caught:
         Index.open(tmp_path / "kb", embedder=HashEmbedder())
     assert "wordllama" in str(caught.value)
@@ -456,6 +460,7 @@ def test_another_embedder_is_refused(tmp_path: Path) -> None:
 def test_recipes(tmp_path: Path) -> None:
     with Index.open(tmp_path / "kb", recipe="contextual-retrieval") as made:
         assert made.recipe.retrieval.fusion == "rrf"
+        made.add(Document(id="a", text="alpha"))
     with Index.open(tmp_path / "kb") as again:
         assert again.recipe == made.recipe
     searching = Recipe(

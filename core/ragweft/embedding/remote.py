@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from ragweft.errors import ProviderError
+from ragweft.errors import BudgetExceeded, ProviderError
 from ragweft.providers.metering import Charge, charge, reserved
 from ragweft.providers.policy import DOCUMENTS, QUERIES, Caller, PerProcess, TooLong
 from ragweft.providers.side_by_side import side_by_side
@@ -186,8 +186,15 @@ class RemoteEmbedder:
             yield blank, np.zeros((len(blank), self.space.dims), dtype=np.float32)
         batches = list(self._batches(texts))
         sends = [partial(self._sent, [texts[place] for place in batch], "document") for batch in batches]
-        for number, vectors in self.side_by_side(sends):
-            yield batches[number], vectors
+        left = set(range(len(batches)))
+        try:
+            for number, vectors in self.side_by_side(sends):
+                left.discard(number)
+                yield batches[number], vectors
+        except BudgetExceeded:
+            # A bound on a whole batch may be beyond a cap that leaves room for some of its texts.
+            for place in (place for number in sorted(left) for place in batches[number]):
+                yield [place], self._sent([texts[place]], "document")
 
     def side_by_side(
         self, sends: Sequence[Callable[[threading.Event], Vectors]]

@@ -46,6 +46,7 @@ class Intake:
             long = len(parts.store.long_ones())
             run = self._run(progress, leveller.notice)
             run.run(paths)
+            parts.pipeline.fill_in(parts.ledger, progress)
         return self._finished(run.tally, progress, level=level, long=long)
 
     def estimate(self, paths: Sequence[Path], *, progress: Progress) -> Estimate:
@@ -80,6 +81,7 @@ class Intake:
                 if fresh:
                     tally.count(parts.ledger.commit(parts.pipeline.prepare(fresh), kind="add"))
                     leveller.notice()
+            parts.pipeline.fill_in(parts.ledger, progress)
         return self._finished(tally, progress, level=True, long=long)
 
     def remove(

@@ -9,20 +9,23 @@ from __future__ import annotations
 import bisect
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ragweft.errors import LoadError, ProviderError
+from ragweft.ingestion.word_weights import small_batches
 from ragweft.ledger.filters import clean_metadata
 from ragweft.ledger.writer import Prepared, digest_of
 from ragweft.protocols import BatchEmbedder, ContextualEmbedder, TokenEmbedder, WindowedEmbedder
 
 if TYPE_CHECKING:
+    from ragweft.ingestion.word_weights import WordWeights
+    from ragweft.ledger.ledger import Ledger
     from ragweft.ledger.vector_store import VectorStore
-    from ragweft.protocols import Chunker, Contextualizer, Embedder, Tokenizer
+    from ragweft.protocols import Chunker, Contextualizer, Embedder, OnePassEmbedder, Progress, Tokenizer
     from ragweft.types import Chunk, Document, TokenIds, Vectors
 
 __all__ = ["Loaded", "Pipeline", "batched"]
@@ -56,8 +59,12 @@ class Pipeline:
         embedder: Embedder,
         vocabulary: Tokenizer,
         store: VectorStore,
+        words: WordWeights | None = None,
     ) -> None:
-        """*vocabulary* gives the tokens that are stored with every chunk, for late interaction."""
+        """*vocabulary* gives the tokens that are stored with every chunk, for late interaction.
+
+        *words* has word weights stored beside the vectors.
+        """
         self._chunker = chunker
         self._contextualizer = contextualizer
         self._embedder = embedder
@@ -66,6 +73,7 @@ class Pipeline:
         same = id(embedder) == id(vocabulary)
         self._by_tokens = embedder if same and isinstance(embedder, TokenEmbedder) else None
         self._store = store
+        self._words = words
         self.fingerprint = f"{chunker.fingerprint} | {contextualizer.fingerprint}"
         """How documents are cut and placed: a stored document with another fingerprint is cut anew."""
 
@@ -120,22 +128,36 @@ class Pipeline:
             mtime_ns=loaded.mtime_ns,
         )
 
+    def fill_in(self, ledger: Ledger, progress: Progress) -> None:
+        """Have every chunk that was added without word weights get them, if they are wanted.
+
+        Raises:
+            ProviderError: the model failed; what came before is kept.
+        """
+        if self._words is not None:
+            self._words.fill(ledger, progress)
+
     def missing(self, prepared: Sequence[Prepared]) -> dict[bytes, str]:
         """What of *prepared* would have to be embedded: digest to text, each once."""
-        wanted = {
-            digest: chunk.indexed_text
-            for item in prepared
-            for chunk, digest in zip(item.chunks, item.inputs, strict=True)
-        }
+        wanted = _wanted(prepared)
         known = self._store.known(list(wanted))
         return {digest: text for digest, text in wanted.items() if digest not in known}
 
     def _embed(self, prepared: Sequence[Prepared]) -> None:
         if isinstance(self._embedder, ContextualEmbedder):
             self._embed_in_groups(self._embedder, prepared)
-            return
+        else:
+            self._embed_alone(prepared)
+        if self._words is not None:
+            # What was embedded before, when nobody wanted them.
+            self._words.complete(_wanted(prepared))
+
+    def _embed_alone(self, prepared: Sequence[Prepared]) -> None:
         missing = self.missing(prepared)
         digests, texts = list(missing), list(missing.values())
+        if self._words is not None and (embedder := self._words.one_pass) is not None:
+            self._embed_in_one_pass(embedder, missing)
+            return
         if isinstance(self._embedder, BatchEmbedder):
             for places, vectors in self._embedder.embed_batches(texts):
                 self._put([digests[place] for place in places], [texts[place] for place in places], vectors)
@@ -151,16 +173,40 @@ class Pipeline:
                 vectors = self._embedder.embed_documents(own)
             self._put(some, own, vectors)
 
+    def _embed_in_one_pass(self, embedder: OnePassEmbedder, missing: Mapping[bytes, str]) -> None:
+        digests = list(missing)
+        for places in small_batches(list(missing.values())):
+            some = [digests[place] for place in places]
+            own = [missing[digest] for digest in some]
+            found = embedder.outputs(own)
+            self._put(some, own, found.vectors, found.lexical_weights)
+
     def _embed_in_groups(self, embedder: ContextualEmbedder, prepared: Sequence[Prepared]) -> None:
         missing = self.missing(prepared)
         # A passage's vector depends on the passages around it: a document is embedded whole or not at all.
-        groups = [item for item in prepared if any(digest in missing for digest in item.inputs)]
+        # Equal documents are one.
+        groups = list(
+            {
+                tuple(item.inputs): item
+                for item in prepared
+                if any(digest in missing for digest in item.inputs)
+            }.values()
+        )
         texts = [[chunk.indexed_text for chunk in item.chunks] for item in groups]
         for place, vectors in embedder.embed_groups(texts):
             self._put(groups[place].inputs, texts[place], vectors)
 
-    def _put(self, digests: Sequence[bytes], texts: Sequence[str], vectors: Vectors) -> None:
-        """Store what came back for *texts*, once it is seen to be what was asked for."""
+    def _put(
+        self,
+        digests: Sequence[bytes],
+        texts: Sequence[str],
+        vectors: Vectors,
+        weights: Sequence[Mapping[int, float]] | None = None,
+    ) -> None:
+        """Store what came back for *texts*, once it is seen to be what was asked for.
+
+        Word *weights* that are wanted and did not come with the vectors are asked for.
+        """
         name = self._embedder.space.model
         expected = (len(digests), self._embedder.space.dims)
         if vectors.shape != expected:
@@ -176,7 +222,8 @@ class Pipeline:
         long: Sequence[int] = ()
         if isinstance(self._embedder, WindowedEmbedder):
             long = self._embedder.too_long(texts)
-        self._store.put(digests, vectors, long=[digests[place] for place in long])
+        packed = self._words.packed(texts, weights) if self._words is not None else None
+        self._store.put(digests, vectors, long=[digests[place] for place in long], weights=packed)
         self._store.checkpoint()
 
     def _inputs(self, chunks: Sequence[Chunk]) -> list[bytes]:
@@ -185,6 +232,15 @@ class Pipeline:
         if isinstance(self._embedder, ContextualEmbedder):
             return [digest_of(str(place), *texts) for place in range(len(texts))]
         return [digest_of(text) for text in texts]
+
+
+def _wanted(prepared: Sequence[Prepared]) -> dict[bytes, str]:
+    """What is embedded for each chunk: digest to text."""
+    return {
+        digest: chunk.indexed_text
+        for item in prepared
+        for chunk, digest in zip(item.chunks, item.inputs, strict=True)
+    }
 
 
 def batched(items: Iterable[Loaded]) -> Iterator[list[Loaded]]:

@@ -142,6 +142,18 @@ class Ledger:
             with self.exclusive(), self._database.write() as connection:
                 connection.execute(query, rows)
 
+    def adopt(self, space: str) -> bool:
+        """Take vectors of *space* from now on, if nothing was ever committed; whether that is so."""
+        if self._read_only:
+            return False
+        with self.exclusive(), self._database.write() as connection:
+            generation = connection.execute(select(facts.c.value).where(facts.c.name == "generation"))
+            if generation.scalar_one() != "0":
+                return False
+            connection.execute(update(facts).where(facts.c.name == "space").values(value=space))
+        self.space = space
+        return True
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A read transaction, for what no search sees."""

@@ -46,16 +46,24 @@ class Meter:
         self._lock = threading.Lock()
         self._usage = Usage()
         self._reserved = 0.0
+        self._charges: list[Charge] = []
 
     @property
     def usage(self) -> Usage:
         """Everything charged so far."""
         return self._usage
 
+    @property
+    def charges(self) -> list[Charge]:
+        """Every charge so far, in the order they came."""
+        with self._lock:
+            return list(self._charges)
+
     def charge(self, charged: Charge) -> None:
         """Count one answered call."""
         with self._lock:
             self._usage += charged.usage
+            self._charges.append(charged)
         if self._record is not None:
             self._record(charged)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ragweft.errors import ProviderError
 from ragweft.providers.metering import Charge, charge, reserved
-from ragweft.providers.policy import QUERIES, Caller
+from ragweft.providers.policy import QUERIES, Caller, PerProcess, TooLong
+from ragweft.providers.windows import in_parts
 from ragweft.types import Judgement, Span
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
     from ragweft.types import Hit
 
-__all__ = ["Price", "RemoteReranker", "RerankReply", "RerankWire"]
+__all__ = ["Price", "RemoteReranker", "RerankConnection", "RerankReply", "RerankWire"]
+
+
+_MARKS = 8
+"""Tokens a model adds of its own to a pair, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +76,49 @@ class Price:
         return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankConnection:
+    """How one process reaches a service."""
+
+    caller: Caller
+    wire: RerankWire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """What is sent of one hit: its passage, or a part of a long one."""
+
+    place: int
+    text: str
+    start: int
+    """Where it begins in the passage."""
+
+
 class RemoteReranker:
-    """A `Reranker` over a `RerankWire`; safe to call from many threads and loops at once."""
+    """A `Reranker` over a `RerankWire`; safe to call from many threads and loops, and in a forked child.
+
+    A passage longer than the model reads goes out in parts, of which the best counts (MaxP: Dai and Callan,
+    "Deeper Text Understanding for IR", SIGIR 2019); a blank one is not sent and comes last.
+    """
 
     def __init__(
-        self, wire: RerankWire, *, name: str, price: Price, caller: Caller, count: Callable[[str], int]
+        self,
+        connect: Callable[[], RerankConnection],
+        *,
+        name: str,
+        price: Price,
+        window: int | None,
+        count: Callable[[str], int],
     ) -> None:
-        """*count* gives a bound on the tokens of a text."""
-        self._wire = wire
+        """*connect* is called at first use in a process.
+
+        *window* tokens of query and passage together are read, None if that is not known; *count* gives rather
+        more tokens than a text has.
+        """
+        self._connection = PerProcess(connect)
         self.name = name
         self._price = price
-        self._caller = caller
+        self._window = window
         self._count = count
 
     def __repr__(self) -> str:
@@ -92,6 +129,7 @@ class RemoteReranker:
 
         Raises:
             ProviderError: the service failed or left a passage without a score.
+            RecipeError: there is no key.
         """
         return [judgement.score for judgement in self.judge(query, hits)]
 
@@ -101,56 +139,85 @@ class RemoteReranker:
 
     def judge(self, query: str, hits: Sequence[Hit]) -> list[Judgement]:
         """As `HighlightingReranker.judge`."""
-        if not hits:
-            return []
-        passages = [hit.chunk.indexed_text for hit in hits]
-        send = partial(self._wire.send, query, passages, seconds=QUERIES.timeout)
-        reply = self._caller.call(send, QUERIES, holding=self._cost(query, passages))
-        return self._checked(reply, query, hits, passages)
+        pieces = self._pieces(query, hits)
+        if not pieces:
+            return [Judgement(score=0.0) for _ in hits]
+        connection = self._connection.get()
+        texts = [piece.text for piece in pieces]
+        send = partial(connection.wire.send, query, texts, seconds=QUERIES.timeout)
+        try:
+            reply = connection.caller.call(send, QUERIES, holding=self._cost(query, texts))
+        except TooLong as error:
+            raise error.refused from error.__cause__
+        return self._checked(reply, query, hits, pieces)
 
     async def ajudge(self, query: str, hits: Sequence[Hit]) -> list[Judgement]:
         """As `judge`, without blocking the running loop."""
-        if not hits:
-            return []
-        passages = [hit.chunk.indexed_text for hit in hits]
-        send = partial(self._wire.asend, query, passages, seconds=QUERIES.timeout)
-        reply = await self._caller.acall(send, QUERIES, holding=self._cost(query, passages))
-        return self._checked(reply, query, hits, passages)
+        pieces = self._pieces(query, hits)
+        if not pieces:
+            return [Judgement(score=0.0) for _ in hits]
+        connection = self._connection.get()
+        texts = [piece.text for piece in pieces]
+        send = partial(connection.wire.asend, query, texts, seconds=QUERIES.timeout)
+        try:
+            reply = await connection.caller.acall(send, QUERIES, holding=self._cost(query, texts))
+        except TooLong as error:
+            raise error.refused from error.__cause__
+        return self._checked(reply, query, hits, pieces)
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
-        self._wire.close()
+        if connection := self._connection.peek():
+            connection.wire.close()
 
     async def aclose(self) -> None:
         """Let go of the running loop's connections; idempotent."""
-        await self._wire.aclose()
+        if connection := self._connection.peek():
+            await connection.wire.aclose()
+
+    def _pieces(self, query: str, hits: Sequence[Hit]) -> list[_Piece]:
+        left = None if self._window is None else max(16, self._window - self._count(query) - _MARKS)
+        found: list[_Piece] = []
+        for place, hit in enumerate(hits):
+            passage = hit.chunk.indexed_text
+            if not passage.strip():
+                continue
+            start = 0
+            for part in in_parts([passage], window=left, count=self._count)[0]:
+                start = max(start, passage.find(part, start))
+                found.append(_Piece(place=place, text=part, start=start))
+                start += len(part)
+        return found
 
     def _checked(
-        self, reply: RerankReply, query: str, hits: Sequence[Hit], passages: Sequence[str]
+        self, reply: RerankReply, query: str, hits: Sequence[Hit], pieces: Sequence[_Piece]
     ) -> list[Judgement]:
         tokens = reply.tokens
         if tokens is None and reply.searches is None:
-            tokens = self._bound(query, passages)
+            tokens = self._bound(query, [piece.text for piece in pieces])
         usd = self._price.of(tokens=tokens, searches=reply.searches)
         charge(Charge(model=self.name, purpose="rerank", tokens=tokens or 0, usd=usd))
-        missing = [place for place in range(len(hits)) if place not in reply.scores]
-        if missing or len(reply.scores) != len(hits):
+        if set(reply.scores) != set(range(len(pieces))):
             raise ProviderError(
-                f"{self.name}: {len(reply.scores)} scores came back for {len(hits)} passages; try again",
+                f"{self.name}: {len(reply.scores)} scores came back for {len(pieces)} passages; try again",
                 retryable=True,
             )
-        return [
-            Judgement(score=float(reply.scores[place]), highlights=_own(hit, reply.spans.get(place, ())))
-            for place, hit in enumerate(hits)
-        ]
+        worst = min(reply.scores.values())
+        judged = [Judgement(score=worst) for _ in hits]
+        for number, piece in enumerate(pieces):
+            score = float(reply.scores[number])
+            old = judged[piece.place]
+            spans = [(s + piece.start, e + piece.start) for s, e in reply.spans.get(number, ())]
+            highlights = (*old.highlights, *_own(hits[piece.place], spans))
+            judged[piece.place] = Judgement(score=max(old.score, score), highlights=highlights)
+        return judged
 
     def _bound(self, query: str, passages: Sequence[str]) -> int:
         return len(passages) * self._count(query) + sum(map(self._count, passages))
 
     def _cost(self, query: str, passages: Sequence[str]) -> Callable[[], AbstractContextManager[None]]:
-        priced = self._price.usd_per_million is not None
-        tokens = self._bound(query, passages) if priced else None
-        usd = self._price.of(tokens=tokens, searches=1 + (len(passages) - 1) // 100) or 0.0
+        tokens = self._bound(query, passages)
+        usd = self._price.of(tokens=tokens, searches=1 + (len(passages) - 1) // 100)
         return partial(reserved, usd, self.name)
 
 

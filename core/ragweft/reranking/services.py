@@ -10,7 +10,7 @@ from ragweft.providers.counting import bound_of
 from ragweft.providers.keys import Secret, find_key
 from ragweft.providers.policy import Caller
 from ragweft.providers.registry import load
-from ragweft.reranking.remote import Price, RemoteReranker, RerankWire
+from ragweft.reranking.remote import Price, RemoteReranker, RerankConnection, RerankWire
 from ragweft.reranking.wires import CohereRerank, JinaRerank, VoyageRerank
 
 if TYPE_CHECKING:
@@ -49,20 +49,26 @@ SERVICES: Mapping[str, Service] = {
 def connect(provider: str, name: str, settings: Rerank, *, key: str | None = None) -> RemoteReranker:
     """A reranker that reaches model *name* of *provider* as *settings* say; nothing is sent yet.
 
-    Raises:
-        RecipeError: there is no key.
-        MissingExtra: the provider's package is not installed.
+    Neither key nor package is needed before the first passage is ranked. *key* takes the place of the
+    environment's.
     """
     service = SERVICES[provider]
-    secret = find_key(provider, service.keys, given=key)
     known = load().find(provider, name, kind="reranker")
     price = Price()
     if known is not None:
         price = Price(usd_per_million=known.usd_per_million, usd_per_search=known.usd_per_search)
+
+    def reach() -> RerankConnection:
+        secret = find_key(provider, service.keys, given=key, base_url=settings.base_url)
+        return RerankConnection(
+            caller=Caller(provider, secrets=(secret.reveal(),)),
+            wire=service.wire(name, known, secret, settings.base_url or None),
+        )
+
     return RemoteReranker(
-        service.wire(name, known, secret, settings.base_url or None),
+        reach,
         name=f"{provider}:{name}",
         price=price,
-        caller=Caller(provider, secrets=(secret.reveal(),)),
+        window=known.window if known is not None else None,
         count=bound_of,
     )

@@ -87,6 +87,7 @@ class VoyageRerank:
         self._model = model
         self._key = key
         self._sessions = VoyageSessions()
+        self._sessions.begin()
         self._base = base_url.rstrip("/") if base_url else None
         self._sync, self._async = Client, AsyncClient
 

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragweft.errors import ProviderError
 from ragweft.flow import Failed, Flow, Step, arun, one, run
@@ -15,7 +15,7 @@ from ragweft.protocols import HighlightingReranker
 from ragweft.types import Judgement, Origin, Results, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ragweft.protocols import Reranker, Retriever
     from ragweft.types import Hit, Metadata
@@ -84,15 +84,14 @@ class Reranked:
         started = time.perf_counter()
         native = getattr(reranker, "ajudge", None) or getattr(reranker, "arerank", None)
         call = reranker.judge if isinstance(reranker, HighlightingReranker) else reranker.rerank
-        step: Step[Sequence[Judgement] | Sequence[float]] = Step(
-            call=partial(call, base.query, base.hits),
-            acall=partial(native, base.query, base.hits) if native is not None else None,
+        step: Step[list[Judgement]] = Step(
+            call=partial(_asked, call, base.query, base.hits),
+            acall=partial(_aasked, native, base.query, base.hits) if native is not None else None,
             tolerant=True,
             seconds=self._deadline,
         )
-        (said,) = yield (step,)
+        (judged,) = yield (step,)
         name = reranker.name
-        judged = said if isinstance(said, Failed) else [_judgement(each) for each in said]
         if not isinstance(judged, Failed) and len(judged) != len(base.hits):
             text = f"{name} gave {len(judged)} scores for {len(base.hits)} passages"
             judged = Failed(ProviderError(text, retryable=True))
@@ -106,6 +105,14 @@ class Reranked:
             trace = replace(trace, degraded=(*trace.degraded, told))
             return replace(base, hits=base.hits[:k], trace=trace)
         return replace(base, hits=tuple(_reordered(base.hits, judged)[:k]), trace=trace)
+
+
+def _asked(call: Callable[..., Any], query: str, hits: Sequence[Hit]) -> list[Judgement]:
+    return [_judgement(each) for each in call(query, hits)]
+
+
+async def _aasked(call: Callable[..., Any], query: str, hits: Sequence[Hit]) -> list[Judgement]:
+    return [_judgement(each) for each in await call(query, hits)]
 
 
 def _judgement(given: Judgement | float) -> Judgement:
