@@ -20,11 +20,12 @@ from ragweft.ledger.spending import record
 from ragweft.loading import FileLoader
 from ragweft.models import choose_models
 from ragweft.opening import as_uris, find_folder, keep_recipe, settle_recipe
+from ragweft.progress import silent
 from ragweft.providers.metering import Meter, metered
 from ragweft.recipe import Recipe
 from ragweft.retrieval.hybrid import bare_hit
 from ragweft.tuning.candidates import gather
-from ragweft.tuning.profiling import keep_tuning, refresh_profile
+from ragweft.tuning.profiling import keep_tuning, refresh_profile, with_asking
 from ragweft.types import Chunk, Document
 
 if TYPE_CHECKING:
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["Index"]
 
 _THREADS = min(32, (os.cpu_count() or 1) + 4)
-
-
-def _silent(_stage: str, _done: int, _total: int | None, /) -> None:
-    """Progress nobody listens to."""
 
 
 class Index:
@@ -143,7 +140,7 @@ class Index:
     def sync(
         self,
         *paths: str | os.PathLike[str],
-        progress: Progress = _silent,
+        progress: Progress = silent,
         level: bool = True,
         max_usd: float | None = None,
     ) -> SyncReport:
@@ -165,7 +162,7 @@ class Index:
             report = self._intake.sync(roots, progress=progress, level=level)
             return self._settled(report, meter, progress)
 
-    def estimate(self, *paths: str | os.PathLike[str], progress: Progress = _silent) -> Estimate:
+    def estimate(self, *paths: str | os.PathLike[str], progress: Progress = silent) -> Estimate:
         """What `sync` of *paths* would do and cost; files are read and cut, nothing is embedded or stored.
 
         Raises:
@@ -173,13 +170,13 @@ class Index:
         """
         self._check_open()
         roots = [Path(path).expanduser().absolute() for path in paths]
-        return self._intake.estimate(roots, progress=progress)
+        return with_asking(self._parts, self._intake.estimate(roots, progress=progress))
 
     def add(
         self,
         items: Iterable[Document | Chunk] | Document | Chunk,
         *,
-        progress: Progress = _silent,
+        progress: Progress = silent,
         max_usd: float | None = None,
     ) -> SyncReport:
         """Take in texts from a program. A document with a known id replaces it; equal content is not redone.
@@ -219,8 +216,8 @@ class Index:
             raise LoadError("remove: name ids, a source or a where filter")
         uris = as_uris(source) or ()
         with metered(meter_of(self._parts)) as meter:
-            report = self._intake.remove(ids=ids or (), sources=uris, where=where, progress=_silent)
-            return self._settled(report, meter, _silent)
+            report = self._intake.remove(ids=ids or (), sources=uris, where=where, progress=silent)
+            return self._settled(report, meter, silent)
 
     def search(
         self,
@@ -290,7 +287,7 @@ class Index:
         return await asyncio.to_thread(partial(self.remove, ids=ids, source=source, where=where))
 
     async def sync_async(
-        self, *paths: str | os.PathLike[str], progress: Progress = _silent, max_usd: float | None = None
+        self, *paths: str | os.PathLike[str], progress: Progress = silent, max_usd: float | None = None
     ) -> SyncReport:
         """As `sync`, in a worker thread; *progress* is called from that thread."""
         return await asyncio.to_thread(partial(self.sync, *paths, progress=progress, max_usd=max_usd))
@@ -305,14 +302,14 @@ class Index:
         return self._answering.explain(query, chunk_id, where=where)
 
     def candidates(
-        self, queries: Sequence[str], *, n: int = 0, progress: Progress = _silent
+        self, queries: Sequence[str], *, n: int = 0, progress: Progress = silent
     ) -> list[Candidates]:
         """For each query what a search would weigh, without weighing it; *n* as a search for *n* hits would."""
         self._check_open()
         with metered(meter_of(self._parts)):
             return gather(self._parts, queries, n=n, progress=progress)
 
-    def keep_tuning(self, tuning: Tuning | None, *, progress: Progress = _silent) -> None:
+    def keep_tuning(self, tuning: Tuning | None, *, progress: Progress = silent) -> None:
         """Search by *tuning* from now on, in every process; None: by what the corpus itself speaks for.
 
         Raises:
@@ -322,7 +319,7 @@ class Index:
         with metered(meter_of(self._parts)):
             keep_tuning(self._parts, tuning, progress=progress)
 
-    def catch_up(self, *, progress: Progress = _silent) -> None:
+    def catch_up(self, *, progress: Progress = silent) -> None:
         """Bring every follower level with the ledger; followers busy in another process are left to it."""
         self._check_open(writing=True)
         for slot in self._parts.followers.every:
@@ -335,7 +332,7 @@ class Index:
         self._answering.settle()
         return take_status(self._parts, self._expression())
 
-    def verify(self, *, repair: bool = True, progress: Progress = _silent) -> Verification:
+    def verify(self, *, repair: bool = True, progress: Progress = silent) -> Verification:
         """Compare ledger and followers; with *repair* bring level or rebuild what differs.
 
         Raises:

@@ -55,7 +55,7 @@ def settle_recipe(folder: Path, given: Recipe | None) -> Recipe:
     if not file.exists():
         return given or Recipe()
     stored = load_recipe(file)
-    if given is not None and given.embedding.dims == 0:
+    if given is not None and not given.embedding.dims and given.embedding.model == stored.embedding.model:
         given = replace(given, embedding=replace(given.embedding, dims=stored.embedding.dims))
     if given is not None and given.indexing != stored.indexing and not _untouched(folder):
         raise RecipeError(

@@ -310,7 +310,7 @@ class Results(Sequence[Hit]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a sync would do, and cost at most."""
+    """What a sync would do, and about what it would cost."""
 
     documents: int = 0
     """New or changed."""
@@ -321,7 +321,9 @@ class Estimate:
     texts: int = 0
     """Of these chunks, those whose vector is not known yet."""
     tokens: int = 0
-    """A bound on what these texts are billed as."""
+    """About what these texts are billed as, and `tuning_tokens`."""
+    tuning_tokens: int = 0
+    """Of these, what asking the corpus for its weights would take."""
     usd: float | None = 0.0
     """None if the price is not known."""
     long_texts: int = 0

@@ -123,7 +123,7 @@ def test_a_cap_stops_the_sync_and_a_higher_one_goes_on(
     with Index.open("kb", recipe=recipe(double, at_once=1), create=True) as index:
         estimate = index.estimate(many)
         assert estimate.usd is not None
-        cap = estimate.usd * 0.3
+        cap = estimate.usd * 0.3 * (1 - estimate.tuning_tokens / estimate.tokens)
         with pytest.raises(BudgetExceeded, match="raise the cap to go on"):
             index.sync(many, max_usd=cap)
         spent = index.status().spent

@@ -149,7 +149,12 @@ steps = st.lists(
 
 @settings(max_examples=80, deadline=None)
 @given(
-    steps=steps, asked=tokens, among=st.sets(st.integers(0, 45)), n=st.integers(0, 12), most=st.integers(1, 30)
+    steps=steps,
+    asked=tokens,
+    among=st.sets(st.integers(0, 45)),
+    n=st.integers(0, 12),
+    most=st.integers(1, 30),
+    down=st.booleans(),
 )
 def test_an_index_ranks_as_brute_force_does(
     steps: Sequence[tuple[Sequence[Mapping[int, float]], set[int]]],
@@ -157,14 +162,16 @@ def test_an_index_ranks_as_brute_force_does(
     among: set[int],
     n: int,
     most: int,
+    down: bool,
 ) -> None:
     index, model = SparseIndex(segment_entries=most), Model(living={})
     for texts, removed in steps:
-        rows = range(model.last + 1, model.last + 1 + len(texts))
+        # Rows whose weights came late stand below others that are held already.
+        rows = [200 - n if down else n for n in range(model.last + 1, model.last + 1 + len(texts))]
         model.last += len(texts)
         model.generation += 1
         model.living.update(zip(rows, map(dict, texts), strict=True))
-        gone = {row for row in removed if row <= model.last}
+        gone = {200 - n if down else n for n in removed if n <= model.last}
         model.living = {row: weights for row, weights in model.living.items() if row not in gone}
         for _ in range(2):  # applying again changes nothing
             index.apply(
@@ -175,7 +182,7 @@ def test_an_index_ranks_as_brute_force_does(
             )
         assert (index.applied_generation, len(index)) == (model.generation, len(model.living))
         assert index.rows.tolist() == sorted(model.living)
-        for offered in (None, np.array(sorted(among), dtype=np.int64)):
+        for offered in (None, np.array(sorted(200 - n if down else n for n in among), dtype=np.int64)):
             _check_ranking(index, model, asked, offered, n)
 
 
@@ -191,7 +198,7 @@ def _check_ranking(
     found = index.search(asked, n=n, among=among)
     assert found.rows.tolist() == order[:n]
     assert found.scores.tolist() == [scores[row] for row in order[:n]]
-    assert (found.rows.dtype, found.scores.dtype) == (np.int64, np.float32)
+    assert (str(found.rows.dtype), str(found.scores.dtype)) == ("int64", "float32")
     assert found.exhausted == (n >= len(order))
     assert found.generation == model.generation
 
@@ -208,6 +215,17 @@ def test_many_small_changes_leave_few_segments() -> None:
     segments = index._state.segments
     assert len(segments) < 12
     assert all(np.count_nonzero(segment.dead) <= 0.3 * len(segment.rows) for segment in segments)
+    index.apply(rows=none, weights=unpacked([]), removed=index.rows, generation=301)
+    assert not index._state.segments
+
+
+def test_what_is_dead_gives_its_memory_back() -> None:
+    index, none = SparseIndex(), np.empty(0, dtype=np.int64)
+    index.apply(rows=np.arange(100), weights=unpacked([packed({7: 1.0})] * 100), removed=none, generation=1)
+    index.apply(rows=none, weights=unpacked([]), removed=np.arange(29), generation=2)
+    assert [len(segment.places) for segment in index._state.segments] == [100]
+    index.apply(rows=none, weights=unpacked([]), removed=np.arange(40), generation=3)
+    assert [len(segment.places) for segment in index._state.segments] == [60]
 
 
 def test_scores_of_rows_that_are_not_applied_are_the_same_to_the_last_digit() -> None:
@@ -331,6 +349,10 @@ def test_rows_the_index_has_not_applied_are_scored_from_the_store(
     check(index, {n: t for n, t in (first | second).items() if int(n) % 3 == 2}, "ka kei", where={"part": 2})
     stage = next(s for s in index.search("ka kei").trace.stages if s.name == "sparse")
     assert stage.note == "word weights, 7 rows scored from the ledger"
+    opens(BARE).add([Document(id="weightless", text="ka of old")])
+    assert index.search("ka kei").trace.degraded == (
+        "sparse search is not complete: 1 chunk has no word weights yet; sync again",
+    )
 
 
 def test_many_threads_find_what_was_committed_before_they_asked(opens: Callable[..., Index]) -> None:
@@ -458,10 +480,19 @@ def test_adding_fills_in_too_and_goes_on_where_it_stopped(
         index.add([])
     assert index.search("ka", k=3).trace.degraded[0].startswith("sparse search is not complete: 36 chunks")
     assert len(told(index.search("ka", k=100))) == 64
+    leg = index._parts.sparse
+    assert leg is not None
+    assert leg._follower._level(), "nothing is read again as long as nothing has changed"
     weigher.weighed.clear()
     index.add([])
     assert weigher.weighed == [36]
     assert len(told(index.search("ka", k=100))) == 100
+    heard: list[tuple[str, int, int | None]] = []
+    index.add([Document(id="new", text="ka")], progress=lambda *said: heard.append(said))
+    assert ("weighing words", 1, 1) in heard, "what was looked at before is not looked at again"
+    heard.clear()
+    index.add([], progress=lambda *said: heard.append(said))
+    assert not heard
 
 
 def test_only_gaps_within_the_filter_are_spoken_of(opens: Callable[..., Index]) -> None:

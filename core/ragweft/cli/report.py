@@ -66,8 +66,9 @@ def estimate_lines(estimate: Estimate, space: str) -> Iterator[str]:
         "documents": f"{estimate.documents:,} new or changed, {estimate.unchanged:,} unchanged",
         "chunks": f"{estimate.chunks:,}",
         "to embed": f"{counted(estimate.texts, 'text')}, the others are known" if estimate.texts else "nothing",
-        "tokens": f"at most {estimate.tokens:,}",
-        "cost": "price not known" if estimate.usd is None else f"at most {dollars(estimate.usd)}",
+        "tokens": f"about {estimate.tokens:,}"
+        + (f", {estimate.tuning_tokens:,} of them to find the weights" if estimate.tuning_tokens else ""),
+        "cost": "price not known" if estimate.usd is None else f"about {dollars(estimate.usd)}",
         "by": space,
     }
     if estimate.long_texts:

@@ -16,6 +16,7 @@ from ragweft.evaluation.filling import fill
 from ragweft.evaluation.measures import Judge, Judged, as_run
 from ragweft.evaluation.values import Evaluation
 from ragweft.index import Index
+from ragweft.progress import silent
 from ragweft.types import Results, Usage
 
 if TYPE_CHECKING:
@@ -28,22 +29,24 @@ __all__ = ["LEGS", "evaluate", "evaluate_retriever", "leg_alone"]
 _log = logging.getLogger(__name__)
 
 LEGS = ("dense", "lexical")
+"""Of every recipe; "sparse" joins them where a recipe gives it a weight."""
 _K = 10
 """Hits of a timed search: what a person or a program asks for, not what a measure needs."""
 _WARM_UP = 5
 """Searches before the clock starts: the first ones open files and load tables."""
 
 
-def _silent(_stage: str, _done: int, _total: int | None, /) -> None:
-    """Progress nobody listens to."""
-
-
 def leg_alone(recipe: Recipe, leg: str) -> Recipe:
     """*recipe* searching by one leg only, without anything after it."""
-    weight = 1.0 if leg == "dense" else 0.0
     return replace(
         recipe,
-        retrieval=replace(recipe.retrieval, dense_weight=weight, late_weight=0.0, document_weight=0.0),
+        retrieval=replace(
+            recipe.retrieval,
+            dense_weight=1.0 if leg == "dense" else 0.0,
+            sparse_weight=1.0 if leg == "sparse" else 0.0,
+            late_weight=0.0,
+            document_weight=0.0,
+        ),
         rerank=replace(recipe.rerank, model="none"),
     )
 
@@ -55,7 +58,7 @@ def evaluate(
     label: str,
     folder: str | os.PathLike[str],
     depth: int = 100,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     embedder: Embedder | None = None,
     reranker: Reranker | None = None,
 ) -> Evaluation:
@@ -76,10 +79,13 @@ def evaluate(
         embedder = resolve_embedder(recipe.embedding)
     with Index.open(folder, recipe=recipe, embedder=embedder, reranker=reranker) as index:
         filling = fill(index, dataset, progress=progress)
+        if recipe.retrieval.sparse_weight:
+            # Filled earlier by a recipe that wanted none, it may lack word weights; adding fills them in.
+            index.add((), progress=progress)
         status = index.status()
         whole = _ask(dataset, index, judge, label=label, depth=depth, progress=progress)
     legs: dict[str, Mapping[str, Scores]] = {}
-    for leg in LEGS:
+    for leg in (*LEGS, "sparse") if recipe.retrieval.sparse_weight else LEGS:
         with Index.open(folder, recipe=leg_alone(recipe, leg), embedder=embedder) as index:
             legs[leg] = _leg_scores(dataset, index, judge, leg, depth=depth, progress=progress)
     return replace(
@@ -99,7 +105,7 @@ def evaluate_retriever(
     *,
     label: str,
     depth: int = 100,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Ask *retriever* every query of *dataset*; it must hold the dataset's items already.
 

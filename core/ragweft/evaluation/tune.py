@@ -18,6 +18,7 @@ from ragweft.evaluation.labels import place
 from ragweft.evaluation.measures import LEAST_DEPTH, Judge, Judged
 from ragweft.evaluation.significance import macro
 from ragweft.evaluation.values import Dataset
+from ragweft.progress import silent
 from ragweft.tuning.candidates import ranked
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def tune(
         raise ValueError(f"folds must be from 2 to {number}, the number of questions, got {folds}")
     status = index.status()
     before = status.tuning
-    table = _table(index, labels.name, placed, measure, progress or _silent)
+    table = _table(index, labels.name, placed, measure, progress or silent)
     now = Weights(
         dense_weight=before.dense_weight,
         late_weight=before.late_weight,
@@ -271,7 +272,3 @@ def _verdict(chosen: Weights, said: str, *, changed: bool, real: bool, kept: boo
     if not real:
         return f"refused: {said} is no gain beyond chance; the index stays as it is"
     return f"{'kept' if kept else 'not kept'}: {chosen}; {said}"
-
-
-def _silent(_stage: str, _done: int, _total: int | None, /) -> None:
-    """Progress nobody listens to."""

@@ -52,7 +52,7 @@ class Evaluation:
     scores: Mapping[str, Scores]
     """Measure ("nDCG@10", "Pass@5", "SpanIoU@5", …) to its value for each query, from 0 to 1."""
     legs: Mapping[str, Mapping[str, Scores]]
-    """Leg ("dense", "lexical") to the same measures for that leg alone."""
+    """Leg ("dense", "lexical", "sparse" where it is on) to the same measures for that leg alone."""
     run: Run
     wall_ms: Scores
     """Time each search took, one at a time, the first ones after a warm-up."""

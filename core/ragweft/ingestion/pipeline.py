@@ -139,20 +139,18 @@ class Pipeline:
 
     def missing(self, prepared: Sequence[Prepared]) -> dict[bytes, str]:
         """What of *prepared* would have to be embedded: digest to text, each once."""
-        wanted = _wanted(prepared)
+        wanted = {
+            digest: chunk.indexed_text
+            for item in prepared
+            for chunk, digest in zip(item.chunks, item.inputs, strict=True)
+        }
         known = self._store.known(list(wanted))
         return {digest: text for digest, text in wanted.items() if digest not in known}
 
     def _embed(self, prepared: Sequence[Prepared]) -> None:
         if isinstance(self._embedder, ContextualEmbedder):
             self._embed_in_groups(self._embedder, prepared)
-        else:
-            self._embed_alone(prepared)
-        if self._words is not None:
-            # What was embedded before, when nobody wanted them.
-            self._words.complete(_wanted(prepared))
-
-    def _embed_alone(self, prepared: Sequence[Prepared]) -> None:
+            return
         missing = self.missing(prepared)
         digests, texts = list(missing), list(missing.values())
         if self._words is not None and (embedder := self._words.one_pass) is not None:
@@ -232,15 +230,6 @@ class Pipeline:
         if isinstance(self._embedder, ContextualEmbedder):
             return [digest_of(str(place), *texts) for place in range(len(texts))]
         return [digest_of(text) for text in texts]
-
-
-def _wanted(prepared: Sequence[Prepared]) -> dict[bytes, str]:
-    """What is embedded for each chunk: digest to text."""
-    return {
-        digest: chunk.indexed_text
-        for item in prepared
-        for chunk, digest in zip(item.chunks, item.inputs, strict=True)
-    }
 
 
 def batched(items: Iterable[Loaded]) -> Iterator[list[Loaded]]:

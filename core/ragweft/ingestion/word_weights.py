@@ -60,19 +60,6 @@ class WordWeights:
                 retryable=False,
             ) from error
 
-    def complete(self, texts: Mapping[bytes, str]) -> None:
-        """Store the weights of those of *texts*, by digest, that have none yet.
-
-        Raises:
-            ProviderError: the model failed; what came before is kept.
-        """
-        known = self._store.weighed(list(texts))
-        missing = [digest for digest in texts if digest not in known]
-        for places in small_batches([texts[digest] for digest in missing]):
-            some = [missing[place] for place in places]
-            self._store.put_weights(some, self.packed([texts[digest] for digest in some]))
-            self._store.checkpoint()
-
     def fill(self, ledger: Ledger, progress: Progress) -> None:
         """Store the weights of every living chunk that has none: those added while nobody wanted any.
 
@@ -93,11 +80,19 @@ class WordWeights:
                     row for row, digest in zip(some.tolist(), digests, strict=True) if digest not in known
                 ]
                 inputs = snapshot.inputs(without)
-            self.complete(dict(zip(inputs.digests, inputs.texts, strict=True)))
+            self._weigh(dict(zip(inputs.digests, inputs.texts, strict=True)))
         if rows:
             progress("weighing words", len(rows), len(rows))
         if generation > since:
             note_weighed(ledger, generation)
+
+    def _weigh(self, texts: Mapping[bytes, str]) -> None:
+        """Store the weights of *texts*, by digest, batch by batch."""
+        digests = list(texts)
+        for places in small_batches(list(texts.values())):
+            some = [digests[place] for place in places]
+            self._store.put_weights(some, self.packed([texts[digest] for digest in some]))
+            self._store.checkpoint()
 
 
 def small_batches(texts: Sequence[str]) -> Iterator[list[int]]:

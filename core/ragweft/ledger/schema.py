@@ -1,7 +1,8 @@
 """The tables of the two SQLite files. See docs/architecture.md for how they are used.
 
 ledger.db is the truth: documents, rows (versions of chunks), contexts, metadata, the journal, charges.
-vectors.db remembers every vector ever computed by (space, digest of what was embedded).
+vectors.db remembers every vector ever computed by (space, digest of what was embedded), and beside it the word
+weights of the same text where they are wanted.
 
 A row is alive at generation g when `born <= g < died`. SQLite's own snapshots make every read consistent; born
 and died are what followers replay.
@@ -39,6 +40,7 @@ __all__ = [
     "metadatas",
     "profiles",
     "spaces",
+    "sparse_vectors",
     "vectors",
 ]
 
@@ -55,7 +57,7 @@ facts = Table(
     Column("name", String, primary_key=True),
     Column("value", String, nullable=False),
 )
-"""Single values: uuid, schema version, generation, space, journal floor."""
+"""Single values: uuid, schema version, generation, space, journal floor, and see `word_weights`."""
 
 metadatas = Table(
     "metadatas",
@@ -194,3 +196,15 @@ vectors = Table(
     UniqueConstraint("space", "digest"),
 )
 """`vector` is little-endian float32 of unit length."""
+
+sparse_vectors = Table(
+    "sparse_vectors",
+    VECTORS,
+    Column("id", Integer, primary_key=True),
+    Column("space", Integer, ForeignKey("spaces.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("weights", LargeBinary, nullable=False),
+    UniqueConstraint("space", "digest"),
+)
+"""Learned word weights by the keys of `vectors`; `weights` is what `vectors.sparse_rows.packed` gives, empty
+for a text without words. Lines are never changed or deleted, so `id` tells what is new."""

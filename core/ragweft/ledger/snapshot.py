@@ -107,6 +107,7 @@ _INPUTS = (
     .where(_asked(chunks.c.row))
     .order_by(chunks.c.row)
 )
+_DIGESTS = select(chunks.c.row, chunks.c.digest).where(_asked(chunks.c.row)).order_by(chunks.c.row)
 
 
 class Snapshot:
@@ -191,6 +192,11 @@ class Snapshot:
             contexts=[r.context_text for r in found],
             own_texts=[r.text for r in found],
         )
+
+    def digests(self, rows: Sequence[int]) -> tuple[Rows, list[bytes]]:
+        """Those of *rows* that are still stored, rising, with the digest of what was embedded for each."""
+        found = self._connection.execute(_DIGESTS, {"asked": json.dumps(list(rows))}).all()
+        return np.array([r.row for r in found], dtype=np.int64), [r.digest for r in found]
 
     def changes(self, since: int) -> Changes:
         """What happened after generation *since*, as rows."""

@@ -1,4 +1,4 @@
-"""vectors.db: every vector ever computed, by space and by digest of what was embedded.
+"""vectors.db: every vector ever computed, by space and by digest of what was embedded; word weights likewise.
 
 Vectors are durable here before the ledger refers to them, so a follower can always be rebuilt without an
 embedding call, and a text that was embedded once is never embedded again.
@@ -6,23 +6,29 @@ embedding call, and a text that was embedded once is never embedded again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Connection, Executable, Row, bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 
 from ragweft.errors import IndexDamaged, SpaceMismatch
 from ragweft.ledger.database import Database
-from ragweft.ledger.schema import VECTORS, long_texts, spaces, vectors
+from ragweft.ledger.schema import VECTORS, long_texts, spaces, sparse_vectors, vectors
+from ragweft.vectors.sparse_rows import unpacked
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ragweft.types import Space, Vectors
+    from ragweft.vectors.sparse_rows import SparseRows
 
 __all__ = ["VectorStore"]
+
+T = TypeVar("T")
 
 _BATCH = 500
 """Digests asked for in one statement; SQLite takes 32,766 parameters, larger batches are no faster."""
@@ -33,10 +39,16 @@ _SELECT = select(vectors.c.digest, vectors.c.vector).where(
 _KNOWN = select(vectors.c.digest).where(
     vectors.c.space == bindparam("space"), vectors.c.digest.in_(bindparam("digests", expanding=True))
 )
+_WEIGHTS = select(sparse_vectors.c.digest, sparse_vectors.c.weights).where(
+    sparse_vectors.c.space == bindparam("space"),
+    sparse_vectors.c.digest.in_(bindparam("digests", expanding=True)),
+)
+_WEIGHED = _WEIGHTS.with_only_columns(sparse_vectors.c.digest)
+_NEWEST_WEIGHTS = select(func.max(sparse_vectors.c.id))
 
 
 class VectorStore:
-    """Vectors of one space in one file."""
+    """Vectors and word weights of one space in one file."""
 
     def __init__(self, path: Path, space: Space, *, read_only: bool = False) -> None:
         """Open *path* for *space*, creating both unless *read_only*.
@@ -83,10 +95,18 @@ class VectorStore:
             raise IndexDamaged(f"vectors.db: {missing} vectors are missing; sync into a new index")
         return out
 
-    def put(self, digests: Sequence[bytes], matrix: Vectors, *, long: Sequence[bytes] = ()) -> None:
+    def put(
+        self,
+        digests: Sequence[bytes],
+        matrix: Vectors,
+        *,
+        long: Sequence[bytes] = (),
+        weights: Sequence[bytes] | None = None,
+    ) -> None:
         """Store *matrix*, float32 unit rows of shape (len(digests), dims); durable on return.
 
-        *long* are those of the digests that were embedded in parts.
+        *long* are those of the digests that were embedded in parts; *weights*, if they are wanted, the word
+        weights of each, see `put_weights`.
         """
         raw = np.ascontiguousarray(matrix, dtype="<f4")
         rows = [
@@ -99,17 +119,48 @@ class VectorStore:
                 if long:
                     noted = [{"space": self._space, "digest": digest} for digest in long]
                     connection.execute(insert(long_texts).on_conflict_do_nothing(), noted)
+                if weights is not None:
+                    self._insert_weights(connection, digests, weights)
 
     def long_ones(self) -> list[bytes]:
         """Digests of what was embedded in parts."""
         query = select(long_texts.c.digest).where(long_texts.c.space == self._space)
-        with self._database.read() as connection:
-            try:
-                return list(connection.execute(query).scalars())
-            except OperationalError as error:
-                if "no such table" in str(error.orig):  # read-only, and made before they were noted
-                    return []
-                raise
+        return self._if_there(lambda connection: list(connection.execute(query).scalars()), [])
+
+    def put_weights(self, digests: Sequence[bytes], weights: Sequence[bytes]) -> None:
+        """Store word weights, each as `vectors.sparse_rows.packed` gives them; durable on return."""
+        if digests:
+            with self._database.write() as connection:
+                self._insert_weights(connection, digests, weights)
+
+    def weights(self, digests: Sequence[bytes]) -> tuple[SparseRows, NDArray[np.bool_]]:
+        """The word weights of those of *digests* that have any stored, in their order, and which these are.
+
+        Raises:
+            IndexDamaged: one has a wrong size.
+        """
+        every = self._by_digest(_WEIGHTS, list(dict.fromkeys(digests)))
+        found: dict[bytes, bytes] = {row.digest: row.weights for row in every}
+        known = np.array([digest in found for digest in digests], dtype=np.bool_)
+        try:
+            return unpacked([found[digest] for digest in digests if digest in found]), known
+        except ValueError as error:
+            raise IndexDamaged(f"vectors.db: {error}; sync into a new index") from None
+
+    def weighed(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those of *digests* whose word weights are stored."""
+        return {row.digest for row in self._by_digest(_WEIGHED, digests)}
+
+    def newest_weights(self) -> int:
+        """A number that rises when word weights are put, by whichever process; 0 before that."""
+        return self._if_there(lambda connection: int(connection.execute(_NEWEST_WEIGHTS).scalar() or 0), 0)
+
+    def weighed_after(self, number: int) -> list[bytes]:
+        """Digests whose word weights were put after `newest_weights` gave *number*."""
+        query = select(sparse_vectors.c.digest).where(
+            sparse_vectors.c.id > number, sparse_vectors.c.space == self._space
+        )
+        return self._if_there(lambda connection: list(connection.execute(query).scalars()), [])
 
     def __len__(self) -> int:
         with self._database.read() as connection:
@@ -123,6 +174,32 @@ class VectorStore:
     def close(self) -> None:
         """Close the file; idempotent."""
         self._database.close()
+
+    def _insert_weights(
+        self, connection: Connection, digests: Sequence[bytes], weights: Sequence[bytes]
+    ) -> None:
+        rows = [
+            {"space": self._space, "digest": digest, "weights": raw}
+            for digest, raw in zip(digests, weights, strict=True)
+        ]
+        connection.execute(insert(sparse_vectors).on_conflict_do_nothing(), rows)
+
+    def _by_digest(self, query: Executable, digests: Sequence[bytes]) -> list[Row[Any]]:
+        def read(connection: Connection) -> list[Row[Any]]:
+            asked = [{"space": self._space, "digests": batch} for batch in _batches(digests)]
+            return [row for one in asked for row in connection.execute(query, one)]
+
+        return self._if_there(read, [])
+
+    def _if_there(self, read: Callable[[Connection], T], absent: T) -> T:
+        """What *read* finds in a table that an older file may lack, if it can only be read: then *absent*."""
+        with self._database.read() as connection:
+            try:
+                return read(connection)
+            except OperationalError as error:
+                if "no such table" in str(error.orig):
+                    return absent
+                raise
 
     def _space_id(self, space: Space, read_only: bool) -> int:
         with self._database.read() if read_only else self._database.write() as connection:

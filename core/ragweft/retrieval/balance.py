@@ -37,9 +37,18 @@ def default_tuning(settings: Retrieval, *, static: bool) -> Tuning:
     )
 
 
-def leg_weights(dense_weight: float) -> dict[str, float]:
-    """The weight of each leg by name, where meaning counts *dense_weight* and words the rest."""
-    return {"dense": dense_weight, "lexical": 1.0 - dense_weight}
+def leg_weights(dense_weight: float, sparse_weight: float = 0.0) -> dict[str, float]:
+    """The weight of each leg by name; they sum to 1.
+
+    Learned word weights count *sparse_weight*; of what that leaves, meaning counts *dense_weight* and words the
+    rest.
+    """
+    others = 1.0 - sparse_weight
+    return {
+        "dense": dense_weight * others,
+        "lexical": (1.0 - dense_weight) * others,
+        "sparse": sparse_weight,
+    }
 
 
 class Balance:

@@ -64,9 +64,13 @@ class Hybrid:
         method: str = "convex",
         rrf_k: int = 60,
         pool: int = 100,
+        sparse_weight: float = 0.0,
         deadline: float | None = 10.0,
     ) -> None:
-        """*pool* candidates of each leg are fused as *balance* says; a leg has *deadline* seconds."""
+        """*pool* candidates of each leg are fused as *balance* and *sparse_weight* say.
+
+        A leg has *deadline* seconds.
+        """
         self._legs = tuple(legs)
         self._ledger = ledger
         self._scopes = scopes
@@ -77,6 +81,7 @@ class Hybrid:
         self._method = method
         self._rrf_k = rrf_k
         self._pool = pool
+        self._sparse_weight = sparse_weight
         self._deadline = deadline
 
     def __repr__(self) -> str:
@@ -187,6 +192,7 @@ class Hybrid:
         snapshot, admitted = state.snapshot, state.admitted
         lines = list(stages)
         rankings: dict[str, Ranking] = {}
+        gaps: list[str] = []
         for answer in state.answers:
             started = time.perf_counter()
             done = self._tried(partial(complete, answer, admitted, snapshot, scope, n), answer.leg, degraded)
@@ -196,6 +202,8 @@ class Hybrid:
             rankings[answer.leg.name] = ranking
             spent = answer.ms + _since(started)
             note = answer.question.note
+            if gap := answer.question.gap:
+                gaps.append(gap)
             if unseen:
                 note += f", {unseen:,} rows scored from the ledger"
             if unseen > _MANY:
@@ -204,8 +212,11 @@ class Hybrid:
         started = time.perf_counter()
         profile = self._profiles.newest(snapshot)
         tuning = self._balance.of(profile)
-        fused = fuse(rankings, leg_weights(tuning.dense_weight), method=self._method, k=self._rrf_k)
+        weights = leg_weights(tuning.dense_weight, self._sparse_weight)
+        fused = fuse(rankings, weights, method=self._method, k=self._rrf_k)
         said = f"{self._method}, dense {tuning.dense_weight:g} ({tuning.origin})"
+        if self._sparse_weight:
+            said += f", sparse {self._sparse_weight:g}"
         lines.append(Stage(name="fuse", ms=_since(started), candidates=len(fused.rows), note=said))
         started = time.perf_counter()
         look = self._second_look.take(
@@ -229,7 +240,7 @@ class Hybrid:
         trace = Trace(
             stages=tuple(lines),
             generation=snapshot.generation,
-            degraded=tuple(degraded),
+            degraded=(*degraded, *gaps),
             floors={leg: float(r.scores[-1]) for leg, r in rankings.items() if len(r.rows) >= n},
             tuning=tuning,
         )

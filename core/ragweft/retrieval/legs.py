@@ -1,26 +1,28 @@
-"""The two first-stage searches. A leg asks one index and can score rows that index has not applied yet."""
+"""The first-stage searches. A leg asks one index and can score rows that index has not applied yet."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ragweft.errors import IndexDamaged
+from ragweft.errors import IndexDamaged, ProviderError
 from ragweft.types import Ranking
 from ragweft.vectors.cosine import cosines, unit_rows
+from ragweft.vectors.sparse_rows import asked_weights, products
 
 if TYPE_CHECKING:
     from ragweft.ledger.followers import Slot
     from ragweft.ledger.snapshot import Snapshot
+    from ragweft.ledger.sparse_follower import SparseFollower
     from ragweft.ledger.vector_store import VectorStore
-    from ragweft.protocols import Embedder, LexicalIndex
+    from ragweft.protocols import Embedder, LexicalIndex, SparseEmbedder
     from ragweft.retrieval.planning import Planner
     from ragweft.types import Rows, Vector
 
-__all__ = ["DenseLeg", "Leg", "LexicalLeg", "Question"]
+__all__ = ["DenseLeg", "Leg", "LexicalLeg", "Question", "SparseLeg"]
 
 
 class Question(Protocol):
@@ -29,6 +31,11 @@ class Question(Protocol):
     @property
     def note(self) -> str:
         """How the last search was answered, for the trace."""
+        ...
+
+    @property
+    def gap(self) -> str:
+        """What of the index could not be looked at and what to do about it, in one line; "" for nothing."""
         ...
 
     def search(self, *, n: int, among: Rows | None) -> Ranking:
@@ -45,7 +52,7 @@ class Leg(Protocol):
 
     @property
     def name(self) -> str:
-        """Short name for origins, weights and traces: `dense`, `lexical`."""
+        """Short name for origins, weights and traces: `dense`, `lexical`, `sparse`."""
         ...
 
     def ask(self, query: str) -> Question:
@@ -103,6 +110,8 @@ class DenseLeg:
 
 
 class _DenseQuestion:
+    gap = ""
+
     def __init__(self, vector: Vector, planner: Planner, store: VectorStore) -> None:
         self._vector = vector
         self._planner = planner
@@ -156,6 +165,8 @@ class LexicalLeg:
 
 
 class _LexicalQuestion:
+    gap = ""
+
     def __init__(self, query: str, slot: Slot[LexicalIndex]) -> None:
         self._query = query
         self._slot = slot
@@ -173,6 +184,70 @@ class _LexicalQuestion:
         scores = self._slot.get().score(self._query, inputs.texts, inputs.contexts)
         present = scores > 0
         return _ranked(inputs.rows[present], scores[present], snapshot.generation)
+
+
+class SparseLeg:
+    """Search by the words an embedder finds telling."""
+
+    name = "sparse"
+    waits = True
+    aask = None
+
+    def __init__(
+        self, embedder: SparseEmbedder, follower: SparseFollower, store: VectorStore, *, model: str
+    ) -> None:
+        self._embedder = embedder
+        self._follower = follower
+        self._store = store
+        self._model = model
+
+    def __repr__(self) -> str:
+        return f"sparse({self._model})"
+
+    def ask(self, query: str) -> Question:
+        """Have the model weigh the words of *query*.
+
+        Raises:
+            ProviderError: the model failed, or gave what is no weight.
+        """
+        (weights,) = self._embedder.lexical_weights([query])
+        try:
+            asked_weights(weights)
+        except ValueError as error:
+            raise ProviderError(f"{self._model}: word weights of a query: {error}", retryable=False) from None
+        return _SparseQuestion(weights, self._follower, self._store)
+
+    def mend(self) -> None:
+        """Nothing to do: the next search brings its index level before it asks it."""
+
+
+class _SparseQuestion:
+    note = "word weights"
+
+    def __init__(self, weights: Mapping[int, float], follower: SparseFollower, store: VectorStore) -> None:
+        self._weights = weights
+        self._follower = follower
+        self._store = store
+        self._lacking = np.empty(0, np.int64)
+
+    @property
+    def gap(self) -> str:
+        count = len(self._lacking)
+        chunks = "1 chunk has" if count == 1 else f"{count:,} chunks have"
+        return f"sparse search is not complete: {chunks} no word weights yet; sync again" if count else ""
+
+    def search(self, *, n: int, among: Rows | None) -> Ranking:
+        index, lacking = self._follower.get()
+        self._lacking = lacking if among is None else np.intersect1d(lacking, among)
+        return index.search(self._weights, n=n, among=among)
+
+    def score(self, snapshot: Snapshot, rows: Rows) -> Ranking:
+        stored, digests = snapshot.digests(rows.tolist())
+        weights, known = self._store.weights(digests)
+        self._lacking = np.union1d(self._lacking, stored[~known])
+        scores = products(weights, asked_weights(self._weights))
+        present = scores > 0
+        return _ranked(stored[known][present], scores[present].astype(np.float32), snapshot.generation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.protocols import Progress
     from ragweft.recipe import Retrieval
+    from ragweft.retrieval.legs import Leg
     from ragweft.types import Ranking, Rows, Tuning
 
     Scores = NDArray[np.float64]
@@ -56,9 +57,10 @@ def gather(parts: Parts, queries: Sequence[str], *, n: int, progress: Progress) 
     """
     settings = parts.recipe.retrieval
     depth = max(settings.pool, n)
-    legs = (
+    legs: tuple[Leg, ...] = (
         DenseLeg(parts.embedder, parts.planner, parts.store, waits=False),
         LexicalLeg(parts.followers.lexical),
+        *((parts.sparse,) if parts.sparse is not None else ()),
     )
     look, profiles = SecondLook(parts.vocabulary, pool=settings.late_pool), Profiles()
     found: list[Candidates] = []
@@ -82,7 +84,7 @@ def gather(parts: Parts, queries: Sequence[str], *, n: int, progress: Progress) 
 
 def ranked(candidates: Candidates, tuning: Tuning, settings: Retrieval) -> tuple[Rows, Scores]:
     """Rows and final scores, best first, as a search by *tuning* gives them under the recipe's *settings*."""
-    weights = leg_weights(tuning.dense_weight)
+    weights = leg_weights(tuning.dense_weight, settings.sparse_weight)
     fused = fuse(candidates.rankings, weights, method=settings.fusion, k=settings.rrf_k)
     share = late_share(tuning) if candidates.late is not None else 0.0
     if not len(fused.rows) or (share <= 0 and tuning.document_weight <= 0):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,9 +12,11 @@ import numpy as np
 from ragweft.errors import RagweftError, RecipeError
 from ragweft.ledger.profile import Profile, change_profile
 from ragweft.lexical import Analyzer
+from ragweft.protocols import PricedEmbedder
 from ragweft.retrieval.balance import leg_weights
 from ragweft.retrieval.fusion import fuse
 from ragweft.tuning.pseudo_queries import PseudoQuery, pseudo_query, says
+from ragweft.tuning.remembered import asked_vectors, masked_vectors
 from ragweft.tuning.weight import GRID, Estimate, Prior, estimate
 from ragweft.types import Ranking, Tuning
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from ragweft.assembly import Parts
     from ragweft.protocols import Progress
+    from ragweft.types import Estimate as SyncEstimate
     from ragweft.types import Rows, Vector
 
-__all__ = ["keep_tuning", "refresh_profile"]
+__all__ = ["keep_tuning", "refresh_profile", "with_asking"]
 
 _COUNTED = 20_000
 """Chunks whose tokens are counted; of a larger index, an even sample of about so many."""
@@ -43,6 +44,8 @@ _TRIED = 2_000
 """Chunks that are looked through for questions."""
 _FEWEST = 40
 """Questions with an answer, below which nothing is concluded."""
+_QUESTION_TOKENS = 40
+"""Of a question, about: what is longer than 25 terms is none."""
 _DEEPEST = 20
 """A passage found further down counts as not found."""
 _STATIC = Prior(mean=0.3, deviation=0.1)
@@ -82,6 +85,23 @@ def refresh_profile(parts: Parts, *, progress: Progress, changed: bool = True) -
     found = _asked(parts, generation=generation, live=live, progress=progress)
     change_profile(parts.ledger, lambda old: _guessed(old, found))
     return found
+
+
+def with_asking(parts: Parts, estimate: SyncEstimate) -> SyncEstimate:
+    """*estimate* with what asking the corpus for its weights would cost besides, where that is paid for."""
+    if not isinstance(parts.embedder, PricedEmbedder) or estimate.usd is None:
+        return estimate
+    with parts.ledger.snapshot() as snapshot:
+        profile = snapshot.profile()
+        live = snapshot.count_live() + estimate.chunks
+    if not _unasked(parts, profile.tuning if profile is not None else None, live):
+        return estimate
+    # Every question is a query, and its passage without it a document.
+    tokens = min(_ASKED_OTHER, live) * (parts.recipe.chunking.size + 2 * _QUESTION_TOKENS)
+    price = parts.embedder.usd_per_million or 0.0
+    return replace(
+        estimate, tokens=estimate.tokens + tokens, usd=estimate.usd + tokens * price / 1e6, tuning_tokens=tokens
+    )
 
 
 def keep_tuning(parts: Parts, tuning: Tuning | None, *, progress: Progress) -> None:
@@ -215,8 +235,8 @@ def _utilities(parts: Parts, questions: Sequence[PseudoQuery], progress: Progres
     """The reciprocal rank of every question's own passage at every weight: shape (questions, len(GRID))."""
     lexical = parts.followers.lexical.get()
     settings = parts.recipe.retrieval
-    masked = parts.embedder.embed_documents([question.masked for question in questions])
-    vectors = _asked_vectors(parts, [question.text for question in questions])
+    masked = masked_vectors(parts, [question.masked for question in questions])
+    vectors = asked_vectors(parts, [question.text for question in questions])
     utilities = np.zeros((len(questions), len(GRID)))
     for number, (question, vector) in enumerate(zip(questions, vectors, strict=True)):
         progress("finding weights", number, len(questions))
@@ -234,22 +254,6 @@ def _utilities(parts: Parts, questions: Sequence[PseudoQuery], progress: Progres
             place = np.flatnonzero(fused.rows[:_DEEPEST] == question.row)
             utilities[number, column] = 1.0 / (1 + int(place[0])) if len(place) else 0.0
     return utilities
-
-
-def _asked_vectors(parts: Parts, texts: Sequence[str]) -> list[Vector]:
-    """The questions as queries; of a service, several at a time."""
-    embed = parts.embedder.embed_query
-    if _is_static(parts):
-        return [embed(text) for text in texts]
-    with ThreadPoolExecutor(parts.recipe.embedding.at_once, thread_name_prefix="ragweft-ask") as pool:
-        # Each in a copy of this context, where charges find their collector.
-        waiting = [pool.submit(copy_context().run, embed, text) for text in texts]
-        try:
-            return [future.result() for future in waiting]
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            raise
 
 
 def _no_rivals(parts: Parts, question: PseudoQuery, found: Rows) -> Rows:

@@ -1,0 +1,68 @@
+"""Vectors of the questions a corpus asks itself: kept like any others, so that asking again costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragweft.ledger.writer import digest_of
+
+if TYPE_CHECKING:
+    from ragweft.assembly import Parts
+    from ragweft.types import Vectors
+
+__all__ = ["asked_vectors", "masked_vectors"]
+
+
+def masked_vectors(parts: Parts, texts: Sequence[str]) -> Vectors:
+    """Passages without their questions, as documents: float32, shape (len(texts), dims).
+
+    Raises:
+        ProviderError: the embedder failed.
+    """
+    digests = [digest_of("masked", text) for text in texts]
+    return _kept(parts, digests, texts, parts.embedder.embed_documents)
+
+
+def asked_vectors(parts: Parts, texts: Sequence[str]) -> Vectors:
+    """The questions as queries, of the same shape.
+
+    Raises:
+        ProviderError: the embedder failed.
+    """
+    settings = parts.recipe.embedding
+    digests = [digest_of("asked", settings.query_model, settings.query_prompt, text) for text in texts]
+    return _kept(parts, digests, texts, partial(_queries, parts))
+
+
+def _kept(
+    parts: Parts, digests: Sequence[bytes], texts: Sequence[str], embed: Callable[[Sequence[str]], Vectors]
+) -> Vectors:
+    if parts.vocabulary is parts.embedder:  # computed in less time than it is looked up
+        return embed(texts)
+    known = parts.store.known(digests)
+    missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
+    if missing:
+        parts.store.put(list(missing), embed(list(missing.values())))
+    return parts.store.get(digests)
+
+
+def _queries(parts: Parts, texts: Sequence[str]) -> Vectors:
+    """One call a question; several at a time, for they go over a network."""
+    embed = parts.embedder.embed_query
+    if parts.vocabulary is parts.embedder:
+        return np.array([embed(text) for text in texts], dtype=np.float32)
+    with ThreadPoolExecutor(parts.recipe.embedding.at_once, thread_name_prefix="ragweft-ask") as pool:
+        # Each in a copy of this context, where charges find their collector.
+        waiting = [pool.submit(copy_context().run, embed, text) for text in texts]
+        try:
+            return np.array([future.result() for future in waiting], dtype=np.float32)
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
