@@ -12,7 +12,7 @@ import pytest
 
 from cli_runner import Cli, settled
 from provider_double import BAD_KEY, ProviderDouble
-from ragweft import Index
+from ragweft import Document, Index
 from ragweft.errors import BudgetExceeded, ProviderError, SpaceMismatch
 from ragweft.recipe import Embedding, Recipe
 
@@ -183,8 +183,13 @@ def test_the_size_is_written_into_a_recipe_that_leaves_it_open(
         assert len(double.requests) == before + 1, "an unknown model is asked for its size"
         assert "dims = 384" in (folder / "ragweft.toml").read_text()
         assert "# mine" in (folder / "ragweft.toml").read_text()
-        Index.open(folder).close()
-        assert len(double.requests) == before + 1, "once"
+        with Index.open(folder) as index:
+            assert len(double.requests) == before + 1, "once"
+            assert index.status().spent.calls == 1, "and counted"
+            (warning,) = index.add(Document(id="a", text="alpha")).warnings
+            assert "set [embedding] window" in warning
+        sizes = [request.body.get("dimensions") for request in double.requests]
+        assert sizes == [None] * len(sizes), "a model nobody knows is not asked for a size"
 
 
 def test_a_failing_leg_or_reranker_degrades_and_says_so(cli: Cli, double: ProviderDouble, pages: Path) -> None:

@@ -106,6 +106,8 @@ class Limits:
     """Tokens in one request; None: no limit known."""
     window: int | None = None
     """Tokens of one text; None: not known."""
+    cuts: bool = False
+    """The service cuts a text over the window without a word."""
 
 
 class RemoteEmbedder:
@@ -150,6 +152,16 @@ class RemoteEmbedder:
     def usd_per_million(self) -> float | None:
         """The price of a million tokens of documents, if known."""
         return self._tariffs["document"].usd_per_million
+
+    @property
+    def warning(self) -> str:
+        """What whoever fills an index with this embedder should know; "" for nothing."""
+        if self.window is None and self.limits.cuts:
+            return (
+                f"the window of {self.space.model} is not known, and its server may cut longer texts without a "
+                "word: set [embedding] window"
+            )
+        return ""
 
     def too_long(self, texts: Sequence[str]) -> list[int]:
         """Places of the texts longer than the window, by a bound on tokens; they are embedded in parts."""

@@ -302,9 +302,10 @@ def _query_model(provider: str, listed: Model | None, settings: Embedding) -> Mo
 
 def _limits(service: Service, listed: Model | None, settings: Embedding) -> Limits:
     if listed is None:
-        return Limits(texts=service.texts, window=settings.window or None)
+        return Limits(texts=service.texts, window=settings.window or None, cuts=service.cuts)
     return Limits(
         texts=listed.batch or service.texts,
         tokens=listed.batch_tokens,
         window=settings.window or listed.window,
+        cuts=service.cuts,
     )

@@ -149,9 +149,10 @@ class Intake:
 
 
 def _about_long_texts(parts: Parts, count: int) -> list[str]:
+    known = [warning] if (warning := getattr(parts.embedder, "warning", "")) else []
     window = parts.embedder.window if isinstance(parts.embedder, WindowedEmbedder) else None
     if count <= 0 or window is None:
-        return []
+        return known
     texts = "1 text is" if count == 1 else f"{count:,} texts are"
     return [
         f"{texts} above the model's window of {window:,} tokens, embedded in parts; a smaller "
