@@ -556,6 +556,15 @@ def test_a_size_the_model_does_not_offer_is_refused_before_anything_is_sent(doub
     assert double.requests == []
 
 
+def test_an_error_said_with_status_200_is_repeated(double: ProviderDouble) -> None:
+    case = next(case for case in CASES if case.provider == "openai")
+    double.fail("openai", status=200, body={"error": {"message": "the model is loading"}})
+    one = embedder(double, case)
+    with pytest.raises(ProviderError, match="the model is loading"):
+        one.embed_documents(TEXTS)
+    one.close()
+
+
 def test_an_unknown_model_is_asked_for_its_size_once(double: ProviderDouble) -> None:
     unknown = replace(CASES[5], provider="ollama", model="all-minilm")
     one = embedder(double, unknown)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from ragweft.embedding.adapters import as_embedder
 from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import RecipeError
+from ragweft.providers.third_party import named, third_party
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,14 +90,7 @@ def resolve_embedder(settings: Embedding, *, key: str | None = None) -> Embedder
         return LOCAL[provider](name, settings)
 
     if provider in SERVICES:
-        if not name:
-            raise RecipeError(
-                f"[embedding] model = {settings.model!r}: name the model too, as in '{provider}:NAME'"
-            )
-        return connect(provider, name, settings, key=key)
-    installed = {entry.name: entry for entry in entry_points(group="ragweft.embedders")}
-    if provider in installed:
-        embedder: Embedder = installed[provider].load()(name, settings)
-        return embedder
-    known = ", ".join(sorted({*LOCAL, *SERVICES, *installed}))
-    raise RecipeError(f"[embedding] model = {settings.model!r}: no provider {provider!r}; known: {known}")
+        return connect(provider, named(provider, settings.model, name, section="embedding"), settings, key=key)
+    make = third_party("ragweft.embedders", settings.model, section="embedding", known=(*LOCAL, *SERVICES))
+    embedder: Embedder = make(name, settings)
+    return embedder

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from ragweft.errors import RecipeError
+from ragweft.providers.third_party import named, third_party
 from ragweft.reranking.adapters import as_reranker
 from ragweft.reranking.late_interaction import late_interaction, token_weights
 from ragweft.reranking.listwise import ListwiseReranker
@@ -62,14 +61,7 @@ def resolve_reranker(
     from ragweft.reranking.services import SERVICES, connect
 
     if provider in SERVICES:
-        if not name:
-            raise RecipeError(
-                f"[rerank] model = {settings.model!r}: name the model too, as in '{provider}:NAME'"
-            )
-        return connect(provider, name, settings, key=key)
-    installed = {entry.name: entry for entry in entry_points(group="ragweft.rerankers")}
-    if provider in installed:
-        reranker: Reranker = installed[provider].load()(name, settings)
-        return reranker
-    known = ", ".join(sorted({"none", *LOCAL, *SERVICES, *installed}))
-    raise RecipeError(f"[rerank] model = {settings.model!r}: no provider {provider!r}; known: {known}")
+        return connect(provider, named(provider, settings.model, name, section="rerank"), settings, key=key)
+    make = third_party("ragweft.rerankers", settings.model, section="rerank", known=("none", *LOCAL, *SERVICES))
+    reranker: Reranker = make(name, settings)
+    return reranker

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ragweft.embedding.remote import Reply, Role
 from ragweft.embedding.wires.decoding import from_base64, in_order
-from ragweft.errors import MissingExtra
+from ragweft.errors import MissingExtra, ProviderError
+from ragweft.providers.failures import scrubbed
 from ragweft.providers.policy import PerLoop
 
 if TYPE_CHECKING:
@@ -113,6 +114,10 @@ class OpenAIWire:
 
 
 def _reply(answer: Any) -> Reply:
+    if not answer.data:
+        # Some compatible servers say what is wrong with status 200.
+        said = scrubbed(str((answer.model_extra or {}).get("error") or "it came without vectors"), ())
+        raise ProviderError(f"the answer: {said}; check the model and the address", retryable=False)
     rows = in_order(answer.model, [(item.index, item.embedding) for item in answer.data])
     vectors: Any = [from_base64(row) if isinstance(row, str) else row for row in rows]
     usage = answer.usage
