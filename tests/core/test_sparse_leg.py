@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from conftest import FLAT
 from ragweft import Chunk, Document, Index
+from ragweft.assembly import build_parts
 from ragweft.errors import ProviderError, RecipeError
 from ragweft.evaluation import Dataset, evaluate
 from ragweft.evaluation.running import leg_alone
@@ -31,11 +32,9 @@ from ragweft.recipe import Chunking, Context, Recipe, Retrieval
 from ragweft.retrieval.balance import leg_weights
 from ragweft.testing import HashEmbedder
 from ragweft.tuning.candidates import ranked
-from ragweft.vectors.sparse import SparseIndex
-from ragweft.vectors.sparse_rows import asked_weights, packed, products, unpacked
 
 if TYPE_CHECKING:
-    from ragweft.types import Results, Rows, Vectors
+    from ragweft.types import Results, Vectors
 
 WORDS = [f"{first}{second}" for first in "klmnprstvz" for second in ("a", "ei", "ou")]
 PLAIN = Retrieval(dense_weight=0.4, late_weight=0.0, document_weight=0.0)
@@ -127,142 +126,6 @@ def opens(tmp_path: Path, weigher: Weigher) -> Iterator[Callable[..., Index]]:
     yield opening
     for index in opened:
         index.close()
-
-
-# The index by itself
-
-
-@dataclass
-class Model:
-    """What a `SparseIndex` should hold."""
-
-    living: dict[int, dict[int, float]]
-    last: int = 0
-    generation: int = 0
-
-
-tokens = st.dictionaries(st.integers(0, 12), st.floats(0, 4, allow_nan=False, width=32), max_size=6)
-steps = st.lists(
-    st.tuples(st.lists(tokens, max_size=8), st.sets(st.integers(0, 40), max_size=12)), min_size=1, max_size=9
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    steps=steps,
-    asked=tokens,
-    among=st.sets(st.integers(0, 45)),
-    n=st.integers(0, 12),
-    most=st.integers(1, 30),
-    down=st.booleans(),
-)
-def test_an_index_ranks_as_brute_force_does(
-    steps: Sequence[tuple[Sequence[Mapping[int, float]], set[int]]],
-    asked: Mapping[int, float],
-    among: set[int],
-    n: int,
-    most: int,
-    down: bool,
-) -> None:
-    index, model = SparseIndex(segment_entries=most), Model(living={})
-    for texts, removed in steps:
-        # Rows whose weights came late stand below others that are held already.
-        rows = [200 - n if down else n for n in range(model.last + 1, model.last + 1 + len(texts))]
-        model.last += len(texts)
-        model.generation += 1
-        model.living.update(zip(rows, map(dict, texts), strict=True))
-        gone = {200 - n if down else n for n in removed if n <= model.last}
-        model.living = {row: weights for row, weights in model.living.items() if row not in gone}
-        for _ in range(2):  # applying again changes nothing
-            index.apply(
-                rows=np.array([row for row in rows if row not in gone], dtype=np.int64),
-                weights=unpacked([packed(t) for row, t in zip(rows, texts, strict=True) if row not in gone]),
-                removed=np.array(sorted(gone), dtype=np.int64),
-                generation=model.generation,
-            )
-        assert (index.applied_generation, len(index)) == (model.generation, len(model.living))
-        assert index.rows.tolist() == sorted(model.living)
-        for offered in (None, np.array(sorted(200 - n if down else n for n in among), dtype=np.int64)):
-            _check_ranking(index, model, asked, offered, n)
-
-
-def _check_ranking(
-    index: SparseIndex, model: Model, asked: Mapping[int, float], among: Rows | None, n: int
-) -> None:
-    scores: dict[int, np.float32] = {}
-    for row, weights in model.living.items():
-        shared = sorted(t for t in weights.keys() & asked.keys() if weights[t] > 0 and asked[t] > 0)
-        if shared and (among is None or row in among.tolist()):
-            scores[row] = np.float32(sum(float(np.float32(weights[t])) * asked[t] for t in shared))
-    order = sorted(scores, key=lambda row: (-scores[row], row))
-    found = index.search(asked, n=n, among=among)
-    assert found.rows.tolist() == order[:n]
-    assert found.scores.tolist() == [scores[row] for row in order[:n]]
-    assert (str(found.rows.dtype), str(found.scores.dtype)) == ("int64", "float32")
-    assert found.exhausted == (n >= len(order))
-    assert found.generation == model.generation
-
-
-def test_many_small_changes_leave_few_segments() -> None:
-    index = SparseIndex(segment_entries=400)
-    none = np.empty(0, dtype=np.int64)
-    for row in range(1, 301):
-        weights = unpacked([packed(dict.fromkeys(range(row % 7, row % 7 + 5), 1.0))])
-        # Two of three rows die soon after they were born.
-        gone = np.array([row - 9], dtype=np.int64) if row % 3 and row > 9 else none
-        index.apply(rows=np.array([row]), weights=weights, removed=gone, generation=row)
-    assert len(index) == len(index.rows) == 300 - 194
-    segments = index._state.segments
-    assert len(segments) < 12
-    assert all(np.count_nonzero(segment.dead) <= 0.3 * len(segment.rows) for segment in segments)
-    index.apply(rows=none, weights=unpacked([]), removed=index.rows, generation=301)
-    assert not index._state.segments
-
-
-def test_what_is_dead_gives_its_memory_back() -> None:
-    index, none = SparseIndex(), np.empty(0, dtype=np.int64)
-    index.apply(rows=np.arange(100), weights=unpacked([packed({7: 1.0})] * 100), removed=none, generation=1)
-    index.apply(rows=none, weights=unpacked([]), removed=np.arange(29), generation=2)
-    assert [len(segment.places) for segment in index._state.segments] == [100]
-    index.apply(rows=none, weights=unpacked([]), removed=np.arange(40), generation=3)
-    assert [len(segment.places) for segment in index._state.segments] == [60]
-
-
-def test_scores_of_rows_that_are_not_applied_are_the_same_to_the_last_digit() -> None:
-    random = np.random.default_rng(4)
-    texts = [
-        {int(t): float(w) for t, w in zip(random.integers(0, 400, 80), random.random(80), strict=True)}
-        for _ in range(300)
-    ]
-    asked = {token: 0.1 + token / 777 for token in range(0, 400, 3)}
-    rows = unpacked([packed(text) for text in texts])
-    index = SparseIndex(segment_entries=5_000)
-    for start in range(0, 300, 50):
-        part = unpacked([packed(text) for text in texts[start : start + 50]])
-        numbers = np.arange(start, start + 50)
-        index.apply(rows=numbers, weights=part, removed=np.empty(0, np.int64), generation=1)
-    found = index.search(asked, n=300)
-    np.testing.assert_array_equal(
-        found.scores, products(rows, asked_weights(asked)).astype(np.float32)[found.rows]
-    )
-
-
-@pytest.mark.parametrize("weights", [{-1: 1.0}, {2**31: 1.0}, {1: -0.5}, {1: float("nan")}, {1: 1e300}])
-def test_what_is_no_weight_is_refused(weights: Mapping[int, float]) -> None:
-    with pytest.raises(ValueError, match=r"weight is negative|token number"):
-        packed(weights)
-
-
-def test_weights_are_kept_by_rising_token_without_zeros() -> None:
-    rows = unpacked([packed({9: 0.5, 3: 1.5, 4: 0.0}), packed({}), packed({2**31 - 1: 2.0})])
-    assert rows.lengths.tolist() == [2, 0, 1]
-    assert rows.tokens.tolist() == [3, 9, 2**31 - 1]
-    assert rows.weights.tolist() == [1.5, 0.5, 2.0]
-    with pytest.raises(ValueError, match="cut short"):
-        unpacked([b"1234"])
-
-
-# The leg within an index
 
 
 def documents(texts: Mapping[str, str]) -> list[Document]:
@@ -618,6 +481,16 @@ def test_a_reader_the_journal_has_left_behind_looks_at_what_lives(
     assert len(leg._follower._held[0]) == 4
 
 
+def test_the_process_that_levels_the_others_needs_no_weights(tmp_path: Path, weigher: Weigher) -> None:
+    # It is given the recipe, and a stand-in for the embedder that knows no more than the space.
+    parts = build_parts(
+        tmp_path, with_leg(), HashEmbedder(dims=16), chunker=None, contextualizer=None, read_only=False
+    )
+    with closing(parts):
+        assert parts.sparse is None
+        parts.pipeline.fill_in(parts.ledger, lambda *_: None)
+
+
 # One pass, tuning, evaluation
 
 
@@ -697,6 +570,10 @@ def test_bge_m3_searches_by_its_own_weights(tmp_path: Path) -> None:
     folder = linked(MINILM, tmp_path / "heads")
     torch.save(torch.nn.Linear(384, 1).state_dict(), folder / "sparse_linear.pt")
     model = BgeM3(folder, device="cpu")
+    sparse: SparseEmbedder = model
+    at_once: OnePassEmbedder = model
+    assert isinstance(sparse, SparseEmbedder)
+    assert isinstance(at_once, OnePassEmbedder)
     texts = {"1": "rotate the signing key", "2": "bread and butter pudding", "3": "the key to the harbour"}
     weights = dict(zip(texts, model.lexical_weights(list(texts.values())), strict=True))
     query = "a key to rotate"

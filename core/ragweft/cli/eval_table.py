@@ -71,9 +71,9 @@ def _rows(evaluations: Sequence[Evaluation], comparison: Comparison) -> Iterator
     for name in measures:
         cells = [_points(float(e.scores[name].mean())) for e in evaluations]
         yield _Row(name=name, cells=cells, contested=len(cells) > 1, last=name == measures[-1])
-    legs = list(evaluations[0].legs)
+    legs = list(dict.fromkeys(leg for e in evaluations for leg in e.legs))
     for leg in legs:
-        cells = [_points(float(e.legs[leg][measure].mean())) for e in evaluations]
+        cells = [_points(float(e.legs[leg][measure].mean())) if leg in e.legs else "" for e in evaluations]
         yield _Row(name=f"{measure}, {leg} alone", cells=cells, last=leg == legs[-1])
     times = [percentiles(e.wall_ms) for e in evaluations]
     for q in PERCENTILES:

@@ -27,6 +27,7 @@ PLAIN_WIDTH = 160
 _LEGS = {
     "lexical": ("words", "bm25"),
     "dense": ("meaning", "cos"),
+    "sparse": ("weights", "dot"),
     "late": ("closeness", "maxsim"),
     "document": ("document", "best"),
 }

@@ -92,12 +92,12 @@ class SparseFollower:
         added = np.union1d(added, np.intersect1d(np.array(back, dtype=np.int64), lacking))
         batches = [added[start : start + _BATCH] for start in range(0, len(added), _BATCH)]
         absent = [np.setdiff1d(lacking, added), *(self._take(index, rows) for rows in batches)]
-        nothing = unpacked([])
-        index.apply(rows=_NO_ROWS, weights=nothing, removed=removed, generation=generation)
         for digest in arrived:
             self._awaited.pop(digest, None)
         self._seen = newest
         self._held = (index, np.setdiff1d(np.concatenate(absent), removed))
+        # Last: from here on other threads take what is held for level.
+        index.apply(rows=_NO_ROWS, weights=unpacked([]), removed=removed, generation=generation)
 
     def _take(self, index: SparseIndex, rows: Rows) -> Rows:
         """Bring *rows* into *index*; those that have no weights."""

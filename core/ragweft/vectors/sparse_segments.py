@@ -103,8 +103,8 @@ def _sorted(
     by_row = np.argsort(rows)
     rank = np.empty(len(rows), dtype=np.int32)
     rank[by_row] = np.arange(len(rows), dtype=np.int32)
-    # Not stable, which is much faster: within a list no order is needed.
-    by_token = np.argsort(tokens)
+    # The stable sort merges runs that are in order already, of which two segments are only two.
+    by_token = np.argsort(tokens, kind="stable")
     tokens = tokens[by_token]
     begins = np.ones(len(tokens), dtype=np.bool_)
     begins[1:] = tokens[1:] != tokens[:-1]
