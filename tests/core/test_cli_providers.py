@@ -205,6 +205,24 @@ def test_a_failing_leg_or_reranker_degrades_and_says_so(cli: Cli, double: Provid
     assert "the fused order stands" in said
 
 
+def test_without_the_key_all_but_embedding_works(
+    cli: Cli, double: ProviderDouble, pages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("sync", str(pages), "--index", "kb", "--recipe", spec(double)).code == 0
+    monkeypatch.delenv("CO_API_KEY")
+    monkeypatch.delenv("VOYAGE_API_KEY")
+    for verb in (("status",), ("verify",), ("show", str(pages / "bees.md"))):
+        ran = cli(*verb, "--index", "kb")
+        assert ran.code == 0, (verb, ran.err)
+    found = cli("search", "river spring sea", "--index", "kb", "--json")
+    assert found.code == 0, found.err
+    payload = json.loads(found.out)
+    assert payload["hits"][0]["citation"]["source"].endswith("rivers.md")
+    said = " ".join(payload["trace"]["degraded"])
+    assert "set CO_API_KEY" in said
+    assert "set VOYAGE_API_KEY" in said
+
+
 def test_another_model_is_told_apart(cli: Cli, double: ProviderDouble, pages: Path) -> None:
     assert cli("sync", str(pages), "--index", "kb", "--recipe", spec(double)).code == 0
     file = Path("kb") / "ragweft.toml"
