@@ -44,8 +44,8 @@ PURPOSES: tuple[Purpose, ...] = (
     "self-hosted",
     "english",
 )
-LOCAL = ("static", "onnx", "sentence-transformers", "bge-m3")
-"""Providers whose models run in this process: they cost no money and send nothing anywhere."""
+LOCAL = ("static", "onnx", "sentence-transformers", "bge-m3", "ollama")
+"""Providers whose models run in this process, or on a server of the user's own: they cost no money."""
 
 _FLOAT_BYTES = 4
 _DOCUMENTS_PER_SEARCH = 100
