@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from ragweft.types import Results
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Executor, Future
 
     from ragweft.assembly import Parts
@@ -71,13 +72,13 @@ class Answering:
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        with metered(Meter()) as meter:
+        with self._collecting() as meter:
             if self._reranked is None:
                 found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
             else:
                 found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(self._reranked.reorder(found, k=k), min_score)
-        return self._billed(found, meter)
+        return replace(found, usage=found.usage + meter.usage)
 
     async def asearch(
         self,
@@ -93,7 +94,7 @@ class Answering:
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        with metered(Meter()) as meter:
+        with self._collecting() as meter:
             if self._reranked is None:
                 found = await self._hybrid.aretrieve(
                     query, k=pool, where=where, sources=uris, min_score=min_score
@@ -101,14 +102,14 @@ class Answering:
             else:
                 found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(await self._reranked.areorder(found, k=k), min_score)
-        return self._billed(found, meter)
+        return replace(found, usage=found.usage + meter.usage)
 
     def explain(self, query: str, chunk_id: str, *, where: Metadata | None) -> Hit | None:
         """See `Index.explain`."""
         with self._parts.ledger.snapshot() as snapshot:
             total = snapshot.count_live()
-        with metered(Meter()) as meter:
-            results = self._billed(self._hybrid.retrieve(query, k=max(total, 1), where=where), meter)
+        with self._collecting():
+            results = self._hybrid.retrieve(query, k=max(total, 1), where=where)
         return next((hit for hit in results if hit.chunk.id == chunk_id), None)
 
     def settle(self) -> None:
@@ -116,14 +117,19 @@ class Answering:
         while self._writing:
             self._writing.popleft().result()
 
-    def _billed(self, found: Results, meter: Meter) -> Results:
-        """The results with their bill, which is written into the ledger behind them.
+    @contextmanager
+    def _collecting(self) -> Iterator[Meter]:
+        """Collects what is charged within the block; written into the ledger behind it, also if it fails.
 
         A search waits for nobody who writes: another process may hold the ledger for seconds.
         """
-        if meter.charges and not self._parts.read_only:
-            self._writing.append(self._threads.submit(self._write, meter.charges))
-        return replace(found, usage=found.usage + meter.usage)
+        meter = Meter()
+        try:
+            with metered(meter):
+                yield meter
+        finally:
+            if meter.charges and not self._parts.read_only:
+                self._writing.append(self._threads.submit(self._write, meter.charges))
 
     def _write(self, charges: Sequence[Charge]) -> None:
         try:

@@ -239,8 +239,6 @@ def test_a_wrong_answer_is_an_error_and_is_paid(
 def test_a_bad_key_is_said_without_repeating_it(
     double: ProviderDouble, case: Case, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if SERVICES[case.provider].keyless and case.provider == "ollama":
-        pytest.skip("asks for no key")
     caplog.set_level(logging.DEBUG)
     one = embedder(double, case, key=BAD_KEY)
     with pytest.raises(ProviderError, match="check the key") as raised:
@@ -591,9 +589,8 @@ def test_a_missing_key_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> No
     for case in BY_SERVICE:
         for name in SERVICES[case.provider].keys:
             monkeypatch.delenv(name, raising=False)
-        if case.provider != "ollama":
-            with pytest.raises(RecipeError, match=SERVICES[case.provider].keys[0]):
-                connect(case.provider, case.model, Embedding(model=str(case))).embed_query("alpha")
+        with pytest.raises(RecipeError, match=SERVICES[case.provider].keys[0]):
+            connect(case.provider, case.model, Embedding(model=str(case))).embed_query("alpha")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import pytest
 from cli_runner import Cli, settled
 from provider_double import BAD_KEY, ProviderDouble
 from ragweft import Document, Index
-from ragweft.errors import BudgetExceeded, ProviderError, SpaceMismatch
+from ragweft.errors import BudgetExceeded, ProviderError, RagweftError, SpaceMismatch
 from ragweft.recipe import Embedding, Recipe
+from ragweft.retrieval.legs import LexicalLeg
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")
 KEY = "sk-test-0123456789abcdefghij"
@@ -203,6 +204,23 @@ def test_a_failing_leg_or_reranker_degrades_and_says_so(cli: Cli, double: Provid
     said = " ".join(payload["trace"]["degraded"])
     assert "dense search failed" in said
     assert "the fused order stands" in said
+
+
+def test_a_search_that_fails_is_paid_all_the_same(double: ProviderDouble, tmp_path: Path, pages: Path) -> None:
+    with Index.open(tmp_path / "kb", recipe=recipe(double)) as index:
+        index.sync(pages)
+        before = index.status().spent.calls
+        index.search("who makes honey")
+        double.fail("cohere", wrong_dims=True)
+
+        def broken(*_given: object, **_named: object) -> None:
+            raise ProviderError("the word index is gone", retryable=False)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(LexicalLeg, "ask", broken)
+            with pytest.raises(RagweftError, match="word index is gone"):
+                index.search("who sells honey")
+        assert index.status().spent.calls == before + 2
 
 
 def test_without_the_key_all_but_embedding_works(

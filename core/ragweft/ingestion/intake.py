@@ -43,7 +43,7 @@ class Intake:
             raise LoadError("sync: name at least one file or folder")
         parts = self._parts
         with self._busy, Leveller(parts, chroma=level) as leveller:
-            long = len(parts.store.long_ones())
+            long = parts.store.count_long()
             run = self._run(progress, leveller.notice)
             run.run(paths)
             parts.pipeline.fill_in(parts.ledger, progress)
@@ -72,7 +72,7 @@ class Intake:
         """See `Index.add`."""
         parts = self._parts
         with self._busy, Leveller(parts, chroma=True) as leveller:
-            long = len(parts.store.long_ones())
+            long = parts.store.count_long()
             tally = Tally()
             for batch in batched(grouped(items)):
                 progress("adding", tally.added + tally.updated + tally.unchanged, None)
@@ -135,7 +135,7 @@ class Intake:
         parts.followers.flat.catch_up()
         parts.followers.lexical.catch_up()
         chroma = parts.followers.chroma
-        warnings = [] if long is None else _about_long_texts(parts, len(parts.store.long_ones()) - long)
+        warnings = [] if long is None else _about_long_texts(parts, parts.store.count_long() - long)
         if chroma is not None and level and not chroma.reported_level():
             try:
                 chroma.catch_up(wait=False, progress=partial(progress, "Chroma"))

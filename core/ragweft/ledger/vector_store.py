@@ -122,6 +122,11 @@ class VectorStore:
                 if weights is not None:
                     self._insert_weights(connection, digests, weights)
 
+    def count_long(self) -> int:
+        """How many texts were embedded in parts."""
+        query = select(func.count()).select_from(long_texts).where(long_texts.c.space == self._space)
+        return self._if_there(lambda connection: int(connection.execute(query).scalar() or 0), 0)
+
     def long_ones(self) -> list[bytes]:
         """Digests of what was embedded in parts."""
         query = select(long_texts.c.digest).where(long_texts.c.space == self._space)
