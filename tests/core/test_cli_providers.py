@@ -98,6 +98,20 @@ def test_cohere_embeds_and_voyage_reranks(cli: Cli, double: ProviderDouble, page
     assert "dims = 1536" in (Path("kb") / "ragweft.toml").read_text()
 
 
+def test_a_dry_run_says_the_price_only_where_there_is_one(
+    cli: Cli, double: ProviderDouble, pages: Path
+) -> None:
+    free = cli("sync", str(pages), "--index", "free", "--dry-run").out
+    assert re.search(r"^to embed +3 texts$", free, re.MULTILINE)
+    assert "cost" not in free
+    paid = cli("sync", str(pages), "--index", "kb", "--recipe", spec(double), "--dry-run").out
+    assert re.search(r"^cost +about \$\S+$", paid, re.MULTILINE)
+    assert cli("sync", str(pages), "--index", "kb").code == 0
+    (pages / "bees.md").write_text(PAGES["bees.md"] + "\nAnd wasps do not.\n")
+    changed = cli("sync", str(pages), "--index", "kb", "--dry-run").out
+    assert re.search(r"^documents +1 new or changed, 2 unchanged$", changed, re.MULTILINE)
+
+
 def test_nothing_is_paid_twice(cli: Cli, double: ProviderDouble, pages: Path) -> None:
     assert cli("sync", str(pages), "--index", "kb", "--recipe", spec(double)).code == 0
     (pages / "bees.md").rename(pages / "wasps.md")

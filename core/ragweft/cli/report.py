@@ -62,15 +62,17 @@ def report_lines(report: SyncReport) -> Iterator[str]:
 
 def estimate_lines(estimate: Estimate, space: str) -> Iterator[str]:
     """What a sync would do and cost."""
+    known = ", the others are known" if estimate.texts < estimate.chunks else ""
     rows = {
         "documents": f"{estimate.documents:,} new or changed, {estimate.unchanged:,} unchanged",
         "chunks": f"{estimate.chunks:,}",
-        "to embed": f"{counted(estimate.texts, 'text')}, the others are known" if estimate.texts else "nothing",
-        "tokens": f"about {estimate.tokens:,}"
-        + (f", {estimate.tuning_tokens:,} of them to find the weights" if estimate.tuning_tokens else ""),
-        "cost": "price not known" if estimate.usd is None else f"about {dollars(estimate.usd)}",
-        "by": space,
+        "to embed": f"{counted(estimate.texts, 'text')}{known}" if estimate.texts else "nothing",
     }
+    if estimate.tokens:  # only of an embedder that bills them
+        tuning = f", {estimate.tuning_tokens:,} of them to find the weights" if estimate.tuning_tokens else ""
+        rows["tokens"] = f"about {estimate.tokens:,}{tuning}"
+        rows["cost"] = "price not known" if estimate.usd is None else f"about {dollars(estimate.usd)}"
+    rows["by"] = space
     if estimate.long_texts:
         rows["too long"] = f"{counted(estimate.long_texts, 'text')} above the model's window, embedded in parts"
     for name, value in rows.items():
