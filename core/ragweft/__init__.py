@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ragweft.errors import RagweftError
     from ragweft.index import Index
     from ragweft.recipe import Recipe
+    from ragweft.reindexing import estimate_reindex, reindex
     from ragweft.retrieval.expanded import HyDE, MultiQuery
     from ragweft.types import (
         Chunk,
@@ -42,6 +43,8 @@ __all__ = [
     "SyncReport",
     "Trace",
     "Usage",
+    "estimate_reindex",
+    "reindex",
 ]
 __version__ = "0.1.0"
 
@@ -51,6 +54,8 @@ _HOME = {
     "MultiQuery": "ragweft.retrieval.expanded",
     "RagweftError": "ragweft.errors",
     "Recipe": "ragweft.recipe",
+    "estimate_reindex": "ragweft.reindexing",
+    "reindex": "ragweft.reindexing",
 }
 
 

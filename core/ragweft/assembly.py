@@ -17,6 +17,7 @@ from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import IndexDamaged, RagweftError, RecipeError, SpaceMismatch
 from ragweft.ingestion.pipeline import Pipeline
 from ragweft.ingestion.word_weights import WordWeights
+from ragweft.ledger.editions import named_for
 from ragweft.ledger.followers import Feed, Slot
 from ragweft.ledger.ledger import Ledger
 from ragweft.ledger.scope import Scopes
@@ -36,7 +37,16 @@ if TYPE_CHECKING:
     from ragweft.recipe import Recipe
     from ragweft.types import Chunk, Rows, Space, Vectors
 
-__all__ = ["Followers", "Parts", "build_hybrid", "build_parts", "check_abilities"]
+__all__ = [
+    "Followers",
+    "Parts",
+    "build_hybrid",
+    "build_parts",
+    "build_pipeline",
+    "check_abilities",
+    "drop_former_collection",
+    "weigher_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,14 +111,14 @@ def build_parts(
         if ledger.space != str(embedder.space) and not ledger.adopt(str(embedder.space)):
             raise SpaceMismatch(
                 f"{folder}: filled by {ledger.space}, opened with {embedder.space}; open it with the embedder "
-                "it was filled by, or sync into a new index"
+                "it was filled by, or make it over for this one with  ragweft reindex  (ragweft.reindex)"
             )
         store = VectorStore(folder / "vectors.db", embedder.space, read_only=read_only)
     except BaseException:
         ledger.close()
         raise
     vocabulary = embedder if isinstance(embedder, StaticEmbedder) else StaticEmbedder()
-    weigher = _weigher(embedder) if recipe.retrieval.sparse_weight else None
+    weigher = weigher_of(embedder) if recipe.retrieval.sparse_weight else None
     followers = build_followers(folder, recipe, ledger, store, embedder.space, read_only=read_only)
     planner = Planner(
         followers.flat,
@@ -145,14 +155,14 @@ def check_abilities(recipe: Recipe, embedder: Embedder) -> None:
         RecipeError: it cannot.
     """
     share = recipe.retrieval.sparse_weight
-    if share and _weigher(embedder) is None:
+    if share and weigher_of(embedder) is None:
         raise RecipeError(
             f"[retrieval] sparse_weight = {share:g}: {embedder.space.model} gives no word weights; set it to "
             "0, or embed with BGE-M3 (bge-m3:FOLDER, with sparse_linear.pt in it)"
         )
 
 
-def _weigher(embedder: Embedder) -> SparseEmbedder | None:
+def weigher_of(embedder: Embedder) -> SparseEmbedder | None:
     """*embedder* if it gives word weights; a BGE-M3 may be without the head for them."""
     if isinstance(embedder, SparseEmbedder) and getattr(embedder, "has_lexical_weights", True):
         return embedder
@@ -250,11 +260,28 @@ def build_followers(
     chroma = None
     if recipe.dense.engine != "flat" and not read_only:
         chroma = _chroma_slot(folder, recipe, ledger, space, feed_vectors)
+    place = named_for("flat", ledger.edition)
     return Followers(
-        flat=Slot("flat", folder, ledger, opens=flat, feed=feed_vectors, read_only=read_only),
+        flat=Slot("flat", folder, ledger, opens=flat, feed=feed_vectors, read_only=read_only, place=place),
         lexical=Slot("lexical", folder, ledger, opens=lexical, feed=feed_texts, read_only=read_only),
         chroma=chroma,
     )
+
+
+def drop_former_collection(parts: Parts) -> None:
+    """Delete what the edition before has left on a Chroma server.
+
+    Raises:
+        ProviderError: the server cannot be reached, or refuses.
+    """
+    settings, edition, slot = parts.recipe.chroma, parts.ledger.edition, parts.followers.chroma
+    if slot is None or settings.mode == "embedded" or not edition:
+        return
+    from ragweft.vectors.chroma import ChromaIndex
+
+    index = slot.get()
+    if isinstance(index, ChromaIndex):
+        index.forget(named_for(settings.collection, edition - 1))
 
 
 def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
@@ -285,6 +312,9 @@ def _chroma_slot(
 ) -> Slot[VectorIndex]:
     settings = recipe.chroma
     embedded = settings.mode == "embedded"
+    # Vectors of two editions never meet: not in a folder, not in a collection.
+    collection = settings.collection if embedded else named_for(settings.collection, ledger.edition)
+    place = named_for("chroma", ledger.edition)
 
     def describe(rows: Rows) -> Sequence[Chunk]:
         with ledger.snapshot() as snapshot:
@@ -300,7 +330,7 @@ def _chroma_slot(
                 space=space,
                 ledger=ledger.uuid,
                 describe=describe,
-                collection=settings.collection,
+                collection=collection,
                 store_text=settings.store_text,
                 ef_search=settings.ef_search,
             )
@@ -314,7 +344,7 @@ def _chroma_slot(
                 space=space,
                 ledger=ledger.uuid,
                 describe=describe,
-                collection=settings.collection,
+                collection=collection,
                 store_text=settings.store_text,
                 ef_search=settings.ef_search,
             )
@@ -325,7 +355,7 @@ def _chroma_slot(
             space=space,
             ledger=ledger.uuid,
             describe=describe,
-            collection=settings.collection,
+            collection=collection,
             store_text=settings.store_text,
         )
 
@@ -336,5 +366,12 @@ def _chroma_slot(
             index.clear()
 
     return Slot(
-        "chroma", folder, ledger, opens=opens, feed=feed, sole=embedded, clear=None if embedded else clear
+        "chroma",
+        folder,
+        ledger,
+        opens=opens,
+        feed=feed,
+        sole=embedded,
+        place=place,
+        clear=None if embedded else clear,
     )

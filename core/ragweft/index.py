@@ -6,32 +6,24 @@ import asyncio
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ragweft.answering import Answering, meter_of
-from ragweft.assembly import build_parts
-from ragweft.errors import IndexLocked, LoadError, RagweftError
-from ragweft.health import Status, Verification, report_followers, take_status, verify
-from ragweft.ingestion.intake import Intake
-from ragweft.ledger.spending import record
-from ragweft.loading import FileLoader
-from ragweft.models import choose_models
-from ragweft.opening import as_uris, find_folder, keep_recipe, settle_recipe
+from ragweft.errors import LoadError
+from ragweft.health import Status, Verification, take_status, verify
+from ragweft.opening import as_uris, find_folder
 from ragweft.progress import silent
-from ragweft.providers.metering import Meter, metered
 from ragweft.recipe import Recipe
 from ragweft.retrieval.hybrid import bare_hit
+from ragweft.serving import THREADS, Opening, Serving
 from ragweft.tuning.candidates import gather
-from ragweft.tuning.profiling import keep_tuning, refresh_profile, with_asking
+from ragweft.tuning.profiling import keep_tuning, with_asking
 from ragweft.types import Chunk, Document
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ragweft.assembly import Parts
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
     from ragweft.tuning.candidates import Candidates
@@ -39,26 +31,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Index"]
 
-_THREADS = min(32, (os.cpu_count() or 1) + 4)
-
 
 class Index:
     """Documents in a folder on disk, searchable by meaning and by words.
 
     Open it with `Index.open`. Any number of threads and processes may use one folder at once. Every verb has
-    an async twin: `search`/`asearch`, `add`/`aadd`, `remove`/`aremove`, `sync`/`sync_async`.
+    an async twin: `search`/`asearch`, `add`/`aadd`, `remove`/`aremove`, `sync`/`sync_async`, `close`/`aclose`.
+    An index that is made over (see `ragweft.reindex`) is followed: the next verb goes by its new recipe.
     """
 
-    def __init__(
-        self, parts: Parts, *, loader: Loader, reranker: Reranker | None = None, owned: Sequence[object] = ()
-    ) -> None:
-        """Made by `open`; *owned* are closed with the index, if they can be."""
-        self._parts = parts
-        self._owned = owned
-        self._loader = loader
-        self._reranker = reranker
-        self._closed = False
-        self._start()
+    def __init__(self, serving: Serving) -> None:
+        """Made by `open`."""
+        self._serving = serving
 
     @classmethod
     def open(
@@ -90,26 +74,20 @@ class Index:
         if isinstance(recipe, str):
             recipe = Recipe.preset(recipe)  # a wrong name makes no folder
         folder, read_only = find_folder(path, create=create, read_only=read_only)
-        # Nothing is written before the recipe's models are known to be there.
-        with metered(Meter()) as meter:
-            models = choose_models(settle_recipe(folder, recipe), embedder=embedder, reranker=reranker)
-        if not read_only:
-            keep_recipe(folder, models.recipe)
-        parts = build_parts(
-            folder,
-            models.recipe,
-            models.embedder,
+        opening = Opening(
+            folder=folder,
+            read_only=read_only,
+            recipe=recipe,
+            embedder=embedder,
+            reranker=reranker,
             chunker=chunker,
             contextualizer=contextualizer,
-            read_only=read_only,
+            loader=loader,
         )
-        loader = loader or FileLoader(max_bytes=models.recipe.loading.max_bytes)
-        for charged in () if read_only else meter.charges:
-            record(parts.ledger, charged)
-        return cls(parts, loader=loader, reranker=models.reranker, owned=models.owned)
+        return cls(Serving(opening))
 
     def __repr__(self) -> str:
-        return f"Index({str(self._parts.folder)!r}, {self._expression()})"
+        return f"Index({str(self.path)!r}, {self._serving.engine.answering!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -122,20 +100,31 @@ class Index:
     ) -> None:
         self.close()
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
     @property
     def path(self) -> Path:
         """The folder."""
-        return self._parts.folder
+        return self._serving.engine.parts.folder
 
     @property
     def recipe(self) -> Recipe:
         """How this index is made and searched."""
-        return self._parts.recipe
+        return self._serving.engine.parts.recipe
 
     @property
     def ledger(self) -> Ledger:
         """The truth behind the index, for those who read it directly."""
-        return self._parts.ledger
+        return self._serving.engine.parts.ledger
 
     def sync(
         self,
@@ -156,11 +145,13 @@ class Index:
             ProviderError: the embedder failed; what was committed before stays, and syncing again goes on.
             BudgetExceeded: it would cost more than *max_usd*; likewise.
         """
-        self._check_open(writing=True)
         roots = [Path(path).expanduser().absolute() for path in paths]
-        with metered(meter_of(self._parts, max_usd=max_usd)) as meter:
-            report = self._intake.sync(roots, progress=progress, level=level)
-            return self._settled(report, meter, progress)
+        with (
+            self._serving.use(writing=True) as engine,
+            engine.billed(max_usd=max_usd) as meter,
+        ):
+            report = engine.intake.sync(roots, progress=progress, level=level)
+            return engine.settled(report, meter, progress)
 
     def estimate(self, *paths: str | os.PathLike[str], progress: Progress = silent) -> Estimate:
         """What `sync` of *paths* would do and cost; files are read and cut, nothing is embedded or stored.
@@ -168,9 +159,11 @@ class Index:
         Raises:
             LoadError: a path does not exist.
         """
-        self._check_open()
         roots = [Path(path).expanduser().absolute() for path in paths]
-        return with_asking(self._parts, self._intake.estimate(roots, progress=progress))
+        with self._serving.use() as engine:
+            parts = engine.parts
+            estimate = engine.intake.estimate(roots, progress=progress)
+            return with_asking(estimate, ledger=parts.ledger, recipe=parts.recipe, embedder=parts.embedder)
 
     def add(
         self,
@@ -189,11 +182,14 @@ class Index:
             ProviderError: the embedder failed; batches before it are kept.
             BudgetExceeded: going on would cost more than *max_usd*; batches before it are kept.
         """
-        self._check_open(writing=True)
         if isinstance(items, (Document, Chunk)):
             items = [items]
-        with metered(meter_of(self._parts, max_usd=max_usd)) as meter:
-            return self._settled(self._intake.add(items, progress=progress), meter, progress)
+        with (
+            self._serving.use(writing=True) as engine,
+            engine.billed(max_usd=max_usd) as meter,
+        ):
+            report = engine.intake.add(items, progress=progress)
+            return engine.settled(report, meter, progress)
 
     def remove(
         self,
@@ -211,13 +207,12 @@ class Index:
             InvalidFilter: *where* is malformed or empty.
             LoadError: nothing was named.
         """
-        self._check_open(writing=True)
         if ids is None and source is None and where is None:
             raise LoadError("remove: name ids, a source or a where filter")
         uris = as_uris(source) or ()
-        with metered(meter_of(self._parts)) as meter:
-            report = self._intake.remove(ids=ids or (), sources=uris, where=where, progress=silent)
-            return self._settled(report, meter, silent)
+        with self._serving.use(writing=True) as engine, engine.billed() as meter:
+            report = engine.intake.remove(ids=ids or (), sources=uris, where=where, progress=silent)
+            return engine.settled(report, meter, silent)
 
     def search(
         self,
@@ -238,8 +233,8 @@ class Index:
             InvalidFilter: *where* is malformed.
             RagweftError: every leg failed.
         """
-        self._check_open()
-        return self._answering.search(query, k=k, where=where, sources=sources, min_score=min_score)
+        with self._serving.use() as engine:
+            return engine.answering.search(query, k=k, where=where, sources=sources, min_score=min_score)
 
     async def asearch(
         self,
@@ -251,15 +246,14 @@ class Index:
         min_score: float | None = None,
     ) -> Results:
         """As `search`, without blocking the running loop."""
-        self._check_open()
-        return await self._answering.asearch(query, k=k, where=where, sources=sources, min_score=min_score)
+        with self._serving.use() as engine:
+            return await engine.answering.asearch(query, k=k, where=where, sources=sources, min_score=min_score)
 
     def search_many(
         self, queries: Sequence[str], *, k: int | None = None, where: Metadata | None = None
     ) -> list[Results]:
         """`search` for each of *queries*, several at a time, in their order."""
-        self._check_open()
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="ragweft-many") as pool:
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="ragweft-many") as pool:
             return list(pool.map(lambda query: self.search(query, k=k, where=where), queries))
 
     def retrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
@@ -298,16 +292,15 @@ class Index:
         Ranks and raw scores are those of `search`; normalised scores and shares are over the whole index.
         None if no leg found it at all or it does not satisfy *where*.
         """
-        self._check_open()
-        return self._answering.explain(query, chunk_id, where=where)
+        with self._serving.use() as engine:
+            return engine.answering.explain(query, chunk_id, where=where)
 
     def candidates(
         self, queries: Sequence[str], *, n: int = 0, progress: Progress = silent
     ) -> list[Candidates]:
         """For each query what a search would weigh, without weighing it; *n* as a search for *n* hits would."""
-        self._check_open()
-        with metered(meter_of(self._parts)):
-            return gather(self._parts, queries, n=n, progress=progress)
+        with self._serving.use() as engine, engine.billed():
+            return gather(engine.parts, queries, n=n, progress=progress)
 
     def keep_tuning(self, tuning: Tuning | None, *, progress: Progress = silent) -> None:
         """Search by *tuning* from now on, in every process; None: by what the corpus itself speaks for.
@@ -315,22 +308,19 @@ class Index:
         Raises:
             RecipeError: the recipe's dense_weight is a number, which stands.
         """
-        self._check_open(writing=True)
-        with metered(meter_of(self._parts)):
-            keep_tuning(self._parts, tuning, progress=progress)
+        with self._serving.use(writing=True) as engine, engine.billed():
+            keep_tuning(engine.parts, tuning, progress=progress)
 
     def catch_up(self, *, progress: Progress = silent) -> None:
         """Bring every follower level with the ledger; followers busy in another process are left to it."""
-        self._check_open(writing=True)
-        for slot in self._parts.followers.every:
-            slot.catch_up(wait=slot is not self._parts.followers.chroma, progress=partial(progress, slot.name))
-        report_followers(self._parts)
+        with self._serving.use(writing=True) as engine:
+            engine.level(progress)
 
     def status(self) -> Status:
         """Counts, sizes and how level the followers are; brings nothing level, but sets a damaged one aside."""
-        self._check_open()
-        self._answering.settle()
-        return take_status(self._parts, self._expression())
+        with self._serving.use() as engine:
+            engine.answering.settle()
+            return take_status(engine.parts, repr(engine.answering))
 
     def verify(self, *, repair: bool = True, progress: Progress = silent) -> Verification:
         """Compare ledger and followers; with *repair* bring level or rebuild what differs.
@@ -338,61 +328,29 @@ class Index:
         Raises:
             IndexDamaged: the ledger itself is damaged.
         """
-        self._check_open(writing=repair)
-        return verify(self._parts, repair=repair, progress=progress)
+        with self._serving.use(writing=repair) as engine:
+            return verify(engine.parts, repair=repair, progress=progress)
 
     def chunk(self, chunk_id: str) -> Hit | None:
         """A chunk by id, as a hit without a score."""
-        self._check_open()
-        with self._parts.ledger.snapshot() as snapshot:
+        with self._serving.use() as engine, engine.parts.ledger.snapshot() as snapshot:
             found = snapshot.chunks_named(chunk_id)
         return bare_hit(found[0]) if found else None
 
     def document(self, document_id: str) -> list[Hit]:
         """The chunks of a document, in order, as hits without a score; empty if it is unknown."""
-        self._check_open()
-        with self._parts.ledger.snapshot() as snapshot:
+        with self._serving.use() as engine, engine.parts.ledger.snapshot() as snapshot:
             return [bare_hit(stored) for stored in snapshot.chunks_of(document_id)]
 
     def text(self, document_id: str) -> str | None:
         """A document's whole text; None if it is unknown or was given in chunks."""
-        self._check_open()
-        return self._parts.ledger.text_of(document_id)
+        with self._serving.use() as engine:
+            return engine.parts.ledger.text_of(document_id)
 
     def close(self) -> None:
         """Let go of every file and lock. Idempotent; also called by `with`."""
-        self._closed = True
-        # Repeated from the start if it was interrupted; every part may be closed twice.
-        self._threads.shutdown(wait=self._pid == os.getpid())
-        self._parts.close()
-        for part in self._owned:
-            close = getattr(part, "close", None)
-            if close is not None:
-                close()
+        self._serving.close()
 
-    def _settled(self, report: SyncReport, meter: Meter, progress: Progress) -> SyncReport:
-        """*report* with its bill, once the index has looked over what the corpus has become."""
-        try:
-            refresh_profile(self._parts, progress=progress, changed=bool(report.changed))
-        except RagweftError as error:
-            # The documents are in, and the weights of before go on to serve.
-            report = replace(report, warnings=(*report.warnings, f"the index kept its weights: {error}"))
-        return replace(report, usage=report.usage + meter.usage)
-
-    def _start(self) -> None:
-        self._pid = os.getpid()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="ragweft")
-        self._intake = Intake(self._parts, self._loader)
-        self._answering = Answering(self._parts, self._reranker, self._threads)
-
-    def _expression(self) -> str:
-        return repr(self._answering)
-
-    def _check_open(self, *, writing: bool = False) -> None:
-        if self._closed:
-            raise RagweftError(f"{self._parts.folder}: this index is closed; open it again with Index.open")
-        if writing and self._parts.read_only:
-            raise IndexLocked(f"{self._parts.folder}: the index is read-only; open it where it can be written")
-        if self._pid != os.getpid():
-            # A forked child has its parent's pool without its threads, and locks frozen as they were.
-            self._start()
+    async def aclose(self) -> None:
+        """As `close`, with the connections of the running loop; also called by `async with`."""
+        await self._serving.aclose()

@@ -6,11 +6,11 @@ import os
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragweft.errors import IndexLocked, LoadError, RecipeError
+from ragweft.errors import IndexLocked, LoadError, RecipeError, SpaceMismatch
 from ragweft.ledger.database import refuse_network_filesystem
 from ragweft.loading import source_uri
 from ragweft.recipe import Recipe, load_recipe, parse_recipe, write_recipe
@@ -18,7 +18,9 @@ from ragweft.recipe import Recipe, load_recipe, parse_recipe, write_recipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["as_uris", "find_folder", "keep_recipe", "settle_recipe"]
+__all__ = ["as_uris", "find_folder", "keep_recipe", "settle_recipe", "take_over_recipe"]
+
+_BUSY_SECONDS = 60.0
 
 
 def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool | None) -> tuple[Path, bool]:
@@ -50,19 +52,44 @@ def settle_recipe(folder: Path, given: Recipe | None) -> Recipe:
 
     Raises:
         RecipeError: ragweft.toml or *given* is wrong, or they disagree on what is stored.
+        SpaceMismatch: they disagree on what embeds.
     """
     file = folder / "ragweft.toml"
-    if not file.exists():
+    awaited = _awaited(folder)
+    if awaited is None and not file.exists():
         return given or Recipe()
-    stored = load_recipe(file)
+    stored = load_recipe(file) if awaited is None else parse_recipe(awaited)
     if given is not None and not given.embedding.dims and given.embedding.model == stored.embedding.model:
         given = replace(given, embedding=replace(given.embedding, dims=stored.embedding.dims))
     if given is not None and given.indexing != stored.indexing and not _untouched(folder):
-        raise RecipeError(
-            f"{file}: this index was made with another embedding, chunking or context than the recipe "
-            "given; open it without a recipe, or make a new index"
+        different = _differences(stored, given)
+        kind = SpaceMismatch if any(said.startswith("embedding.") for said in different) else RecipeError
+        raise kind(
+            f"{file}: the recipe given differs from how the index was made ({'; '.join(different)}); open it "
+            "without a recipe, or make it over in place with  ragweft reindex  (ragweft.reindex)"
         )
     return given or stored
+
+
+def take_over_recipe(folder: Path, text: str | None = None) -> None:
+    """Write *text* as ragweft.toml, or what a reindexing has left to be written, if it has.
+
+    The ledger says which recipe an index was made over by until the file says it too, so that a process killed
+    between the two loses nothing. What the file said before is kept as `ragweft.before.toml`.
+
+    Raises:
+        IndexLocked: the folder cannot be written.
+    """
+    awaited = _awaited(folder) if text is None else text
+    file = folder / "ragweft.toml"
+    if awaited is None:
+        return
+    old = file.read_text(encoding="utf-8") if file.exists() else awaited
+    if old != awaited:
+        _write(folder, old, name="ragweft.before.toml")
+        _write(folder, awaited)
+    with closing(sqlite3.connect(folder / "ledger.db", timeout=_BUSY_SECONDS)) as ledger, ledger:
+        ledger.execute("DELETE FROM facts WHERE name = 'recipe' AND value = ?", (awaited,))
 
 
 def keep_recipe(folder: Path, recipe: Recipe) -> None:
@@ -91,6 +118,21 @@ def keep_recipe(folder: Path, recipe: Recipe) -> None:
         _write(folder, told)
 
 
+def _differences(stored: Recipe, given: Recipe) -> list[str]:
+    """In what the two disagree that decides what is stored, each setting in words."""
+    different: list[str] = []
+    for section, one, other in zip(
+        ("embedding", "chunking", "context"), stored.indexing, given.indexing, strict=True
+    ):
+        now = asdict(other)
+        different += [
+            f"{section}.{key} is {value!r} and not {now[key]!r}"
+            for key, value in asdict(one).items()
+            if value != now[key]
+        ]
+    return different
+
+
 def _differ(stored: Recipe, recipe: Recipe) -> bool:
     """Whether they say different things of what is stored, vector sizes left open aside."""
     sized = replace(stored, embedding=replace(stored.embedding, dims=recipe.embedding.dims))
@@ -99,21 +141,35 @@ def _differ(stored: Recipe, recipe: Recipe) -> bool:
 
 def _untouched(folder: Path) -> bool:
     """Whether nothing was ever committed to the index in *folder*, so that another recipe may make it."""
-    file = folder / "ledger.db"
-    if not file.exists():
+    if not (folder / "ledger.db").exists():
         return True
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as ledger:
-            found = ledger.execute("SELECT value FROM facts WHERE name = 'generation'").fetchone()
+        return _fact(folder, "generation") in (None, "0")
     except sqlite3.Error:
         return False  # whoever opens it says what is wrong
-    return found is None or found[0] == "0"
 
 
-def _write(folder: Path, text: str) -> None:
+def _awaited(folder: Path) -> str | None:
+    """The ragweft.toml that a reindexing has left to be written."""
+    if not (folder / "ledger.db").exists():
+        return None
+    try:
+        return _fact(folder, "recipe")
+    except sqlite3.Error:
+        return None  # as above
+
+
+def _fact(folder: Path, name: str) -> str | None:
+    file = folder / "ledger.db"
+    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as ledger:
+        found = ledger.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+    return None if found is None else str(found[0])
+
+
+def _write(folder: Path, text: str, *, name: str = "ragweft.toml") -> None:
     # Two processes may make one index at once: whoever renames last, both read a whole file.
-    file = folder / "ragweft.toml"
-    fresh = file.with_name(f"ragweft.toml.{os.getpid()}")
+    file = folder / name
+    fresh = file.with_name(f"{name}.{os.getpid()}")
     try:
         fresh.write_text(text, encoding="utf-8")
         fresh.replace(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cli_runner import Cli, settled
 from provider_double import BAD_KEY, ProviderDouble
 from ragweft import Document, Index
 from ragweft.errors import BudgetExceeded, ProviderError, RagweftError, SpaceMismatch
-from ragweft.recipe import Embedding, Recipe
+from ragweft.recipe import Embedding, Recipe, Rerank
 from ragweft.retrieval.legs import LexicalLeg
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")
@@ -268,7 +269,12 @@ def test_another_model_is_told_apart(cli: Cli, double: ProviderDouble, pages: Pa
     said = str(raised.value)
     assert "cohere:embed-v4.0/1536" in said
     assert "cohere:embed-english-v3.0/1024" in said
-    assert "new index" in said
+    assert "ragweft reindex" in said
+
+    with pytest.raises(
+        SpaceMismatch, match=r"embedding.document_prompt is '' and not 'passage: '.*ragweft reindex"
+    ):
+        Index.open("kb", recipe=replace(recipe(double, document_prompt="passage: "), rerank=Rerank()))
 
 
 def test_long_texts_are_counted_and_shown(

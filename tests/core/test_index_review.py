@@ -132,7 +132,7 @@ def test_what_cannot_be_stored_or_tested_is_refused_in_one_line(index: Index) ->
 
 def commit_only(index: Index, *documents: Document) -> None:
     """Commit as a process does that dies before it levels the followers."""
-    parts = index._parts
+    parts = index._serving.engine.parts
     prepared = parts.pipeline.prepare([Loaded(document=document) for document in documents])
     parts.ledger.commit(prepared, kind="add")
 
@@ -151,7 +151,7 @@ def test_rows_of_an_apply_cut_short_die_with_their_documents(
     with Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder()) as index:
         index.add([Document(id="base", text="base")])
         commit_only(index, *(Document(id=str(n), text=f"alpha {n}") for n in range(10)))
-        for slot in index._parts.followers.every:
+        for slot in index._serving.engine.parts.followers.every:
             with pytest.raises(Stop):
                 slot.catch_up(progress=stop)
             assert slot.state().note == ""
@@ -178,7 +178,7 @@ def test_damage_met_by_a_search_and_a_writer_at_once_stops_neither(
     raw[10] ^= 255
     vectors.write_bytes(raw)
     with Index.open(tmp_path / "kb") as index:
-        slot = index._parts.followers.flat
+        slot = index._serving.engine.parts.followers.flat
         opens = slot._opens
         opening = threading.Event()
 
@@ -216,7 +216,7 @@ def test_an_async_search_never_holds_up_the_loop(tmp_path: Path, monkeypatch: py
     with Index.open(tmp_path / "kb", recipe=FLAT, embedder=Native()) as index:
         index.add([Document(id="a", text="alpha")])
         thread_of_loop = threading.get_ident()
-        planner: Any = type(index._parts.planner)
+        planner: Any = type(index._serving.engine.parts.planner)
         search = planner.search
         threads: list[int] = []
 
@@ -345,7 +345,7 @@ def test_a_missing_vector_costs_no_sound_follower(index: Index) -> None:
     connection.close()
     with pytest.raises(RagweftError, match="1 vectors are missing"):
         index.catch_up()
-    assert len(index._parts.followers.flat.get()) == 50
+    assert len(index._serving.engine.parts.followers.flat.get()) == 50
     results = index.search("alpha")
     assert len(results) == 5
     assert "vectors are missing" in results.trace.degraded[0]
@@ -358,7 +358,7 @@ def test_searches_go_on_while_chroma_catches_up(tmp_path: Path, monkeypatch: pyt
         tmp_path / "kb", recipe=Recipe(dense=Dense(engine="chroma")), embedder=HashEmbedder()
     ) as index:
         index.add([Document(id=str(n), text=f"alpha {n}") for n in range(20)])
-        slot = index._parts.followers.chroma
+        slot = index._serving.engine.parts.followers.chroma
         assert slot is not None
         feed, feeding, going = slot._feed, threading.Event(), threading.Event()
 
@@ -385,7 +385,7 @@ def test_a_chroma_that_cannot_be_opened_is_left_to_others(
         raise ProviderError("chromadb is broken here", retryable=False)
 
     with Index.open(tmp_path / "kb", embedder=HashEmbedder()) as first:
-        monkeypatch.setattr(first._parts.followers.chroma, "_opens", broken)
+        monkeypatch.setattr(first._serving.engine.parts.followers.chroma, "_opens", broken)
         assert "broken here" in first.add(Document(id="a", text="alpha")).warnings[0]
         with Index.open(tmp_path / "kb", embedder=HashEmbedder()) as second:
             assert second.add(Document(id="b", text="beta")).warnings == ()
@@ -395,7 +395,7 @@ def test_a_chroma_that_cannot_be_opened_is_left_to_others(
 def test_a_closed_index_stays_closed_under_a_search(tmp_path: Path) -> None:
     index = Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder())
     index.add(Document(id="a", text="alpha"))
-    slots = index._parts.followers.every
+    slots = index._serving.engine.parts.followers.every
     index.close()
     index.close()
     for slot in slots:
@@ -408,7 +408,7 @@ def test_a_closed_index_stays_closed_under_a_search(tmp_path: Path) -> None:
 def test_a_fork_in_the_middle_of_opening_leaves_the_child_free(tmp_path: Path) -> None:
     with Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder()) as index:
         index.add(Document(id="a", text="alpha"))
-        slot = index._parts.followers.flat
+        slot = index._serving.engine.parts.followers.flat
         held, done = threading.Event(), threading.Event()
 
         def hold() -> None:

@@ -203,7 +203,7 @@ def test_rows_the_index_has_not_applied_are_scored_from_the_store(
     index.add(documents(first))
     check(index, first, "ka kei")
     # As if the commit came between asking the leg and settling.
-    held = index._parts.sparse
+    held = index._serving.engine.parts.sparse
     assert held is not None
     monkeypatch.setattr(held._follower, "_level", lambda: True)
     second = {str(n): f"{WORDS[n]} kei ka ka" for n in range(7, 14)}
@@ -343,7 +343,7 @@ def test_adding_fills_in_too_and_goes_on_where_it_stopped(
         index.add([])
     assert index.search("ka", k=3).trace.degraded[0].startswith("sparse search is not complete: 36 chunks")
     assert len(told(index.search("ka", k=100))) == 64
-    leg = index._parts.sparse
+    leg = index._serving.engine.parts.sparse
     assert leg is not None
     assert leg._follower._level(), "nothing is read again as long as nothing has changed"
     weigher.weighed.clear()
@@ -447,7 +447,7 @@ def test_while_another_thread_reads_the_weights_the_other_legs_answer(
     monkeypatch.setattr(sparse_follower, "_PATIENCE", 0.01)
     index = opens()
     index.add(documents({"1": "ka kei"}))
-    leg = index._parts.sparse
+    leg = index._serving.engine.parts.sparse
     assert leg is not None
     with leg._follower._reading:
         assert "still being read into memory" in index.search("ka").trace.degraded[0]
@@ -476,7 +476,7 @@ def test_a_reader_the_journal_has_left_behind_looks_at_what_lives(
     with index.ledger.snapshot() as snapshot:
         assert int(snapshot.fact("floor")) > 1
     check(reader, texts | {"13": "ka again"}, "ka")
-    leg = reader._parts.sparse
+    leg = reader._serving.engine.parts.sparse
     assert leg is not None
     assert len(leg._follower._held[0]) == 4
 

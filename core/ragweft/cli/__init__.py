@@ -1,4 +1,4 @@
-"""The command line: `ragweft sync`, `search`, `status`, `verify`, `show`, `remove`, `tune`, `eval`, `models`.
+"""The command line: sync, search, status, show, remove, reindex, verify, tune, eval, models.
 
 Results go to stdout; progress and messages go to stderr. Exit status: 0 done; 1 failed; 2 wrong usage; 3 done,
 but a file could not be read; 130 interrupted.
@@ -16,6 +16,7 @@ import typer
 from ragweft.cli.eval import evaluate_recipes
 from ragweft.cli.models import models_app
 from ragweft.cli.options import DebugOption, IndexOption, Settings
+from ragweft.cli.reindex import reindex
 from ragweft.cli.remove import remove
 from ragweft.cli.search import search
 from ragweft.cli.show import show
@@ -56,7 +57,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_before_the_verb)
-    for verb in (search, sync, status, show, remove, verify, tune):
+    for verb in (search, sync, status, show, remove, reindex, verify, tune):
         app.command()(verb)
     app.command("eval")(evaluate_recipes)
     app.add_typer(models_app(), name="models")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ragweft.errors import RecipeError
-from ragweft.recipe import PRESETS, Recipe, load_recipe
+from ragweft.recipe import PRESETS, Embedding, Recipe, load_recipe
 
-__all__ = ["named_recipes", "parse_spec"]
+__all__ = ["changed_recipe", "named_recipes", "parse_spec"]
 
 
 def named_recipes(specs: Sequence[str]) -> dict[str, Recipe]:
@@ -44,12 +44,30 @@ def parse_spec(spec: str) -> tuple[str, Recipe]:
     if equals and "." in name and name.partition(".")[0] in _sections(Recipe()):
         head, name, base, rest = "", "", "default", [head, *rest]
     recipe = _base(base, spec)
-    changes = [_change(item, recipe, spec) for item in rest]
     try:
+        changes = [_change(item, recipe) for item in rest]
         changed = _changed(recipe, changes)
     except RecipeError as error:
         raise RecipeError(f"--recipe {spec}: {error}") from None
     return name or " ".join([_called(base), *(f"{key}={text}" for _, key, text in changes)]), changed
+
+
+def changed_recipe(recipe: Recipe, items: Sequence[str]) -> Recipe:
+    """*recipe* with changes, each written SECTION.KEY=VALUE.
+
+    Another embedding model starts from the defaults of [embedding]: sizes, prompts and addresses are a model's
+    own.
+
+    Raises:
+        RecipeError: there is no such section or key, or a value is not allowed.
+    """
+    try:
+        changes = [_change(item, recipe) for item in items]
+        if any((section, key) == ("embedding", "model") for section, key, _ in changes):
+            recipe = replace(recipe, embedding=Embedding())
+        return _changed(recipe, changes)
+    except RecipeError as error:
+        raise RecipeError(f"reindex: {error}") from None
 
 
 def _base(base: str, spec: str) -> Recipe:
@@ -72,19 +90,18 @@ def _called(base: str) -> str:
     return path.parent.name if path.name == "ragweft.toml" else path.stem
 
 
-def _change(item: str, recipe: Recipe, spec: str) -> tuple[str, str, str]:
+def _change(item: str, recipe: Recipe) -> tuple[str, str, str]:
     """Section, key and value of `SECTION.KEY=VALUE`, the value as it was written."""
-    place = f"--recipe {spec}"
     dotted, equals, text = item.partition("=")
     section, dot, key = dotted.strip().partition(".")
     if not equals or not dot:
-        raise RecipeError(f"{place}: {item!r} is no change; write SECTION.KEY=VALUE, as in retrieval.k=10")
+        raise RecipeError(f"{item!r} is no change; write SECTION.KEY=VALUE, as in retrieval.k=10")
     sections = _sections(recipe)
     if section not in sections:
-        raise RecipeError(f"{place}: unknown section {section!r}{_hint(section, sections)}")
+        raise RecipeError(f"unknown section {section!r}{_hint(section, sections)}")
     keys = [setting.name for setting in fields(getattr(recipe, section))]
     if key not in keys:
-        raise RecipeError(f"{place}: unknown key {key!r} in [{section}]{_hint(key, keys)}")
+        raise RecipeError(f"unknown key {key!r} in [{section}]{_hint(key, keys)}")
     return section, key, text.strip()
 
 

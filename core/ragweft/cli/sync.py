@@ -13,7 +13,7 @@ from ragweft.cli.session import SYNC_INTERRUPTED, UNREAD, guarded, opened
 if TYPE_CHECKING:
     from ragweft.types import Estimate, SyncReport
 
-__all__ = ["sync"]
+__all__ = ["print_estimate", "sync"]
 
 
 def sync(
@@ -72,7 +72,7 @@ def sync(
             if dry_run:
                 with Bar() as bar:
                     estimate = opened_index.estimate(*paths, progress=bar)
-                _print_estimate(estimate, opened_index.status().space, as_json=as_json)
+                print_estimate(estimate, opened_index.status().space, as_json=as_json)
                 return
             with Bar() as bar:
                 report = opened_index.sync(*paths, progress=bar, max_usd=max_usd)
@@ -97,7 +97,8 @@ def _print(report: SyncReport, *, as_json: bool) -> None:
     say_troubles(report)
 
 
-def _print_estimate(estimate: Estimate, space: str, *, as_json: bool) -> None:
+def print_estimate(estimate: Estimate, space: str, *, as_json: bool) -> None:
+    """What a sync or a reindexing would do, in words or as JSON."""
     from ragweft.cli.report import estimate_lines, say_troubles
 
     if as_json:

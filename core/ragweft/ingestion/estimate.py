@@ -11,24 +11,23 @@ from ragweft.protocols import PricedEmbedder, WindowedEmbedder
 from ragweft.types import Estimate
 
 if TYPE_CHECKING:
-    from ragweft.assembly import Parts
-    from ragweft.ingestion.pipeline import Loaded
+    from ragweft.ingestion.pipeline import Loaded, Pipeline
     from ragweft.ingestion.sync import Tally
 
 __all__ = ["estimated"]
 
 
-def estimated(parts: Parts, pending: Iterable[Loaded], tally: Tally) -> Estimate:
+def estimated(pipeline: Pipeline, pending: Iterable[Loaded], tally: Tally) -> Estimate:
     """The estimate for the documents *pending*; *tally* counts what is not among them."""
     started = time.perf_counter()
-    embedder = parts.embedder
+    embedder = pipeline.embedder
     documents = chunks = tokens = long = 0
     texts: set[bytes] = set()
     for batch in batched(pending):
-        prepared = [parts.pipeline.cut(loaded) for loaded in batch]
+        prepared = [pipeline.cut(loaded) for loaded in batch]
         documents += len(prepared)
         chunks += sum(len(item.chunks) for item in prepared)
-        missing = parts.pipeline.missing(prepared)
+        missing = pipeline.missing(prepared)
         fresh = [text for digest, text in missing.items() if digest not in texts]
         texts.update(missing)
         if isinstance(embedder, PricedEmbedder):

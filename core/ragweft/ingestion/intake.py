@@ -54,7 +54,7 @@ class Intake:
         if not paths:
             raise LoadError("estimate: name at least one file or folder")
         run = self._run(progress, lambda: None)
-        return estimated(self._parts, run.pending(paths), run.tally)
+        return estimated(self._parts.pipeline, run.pending(paths), run.tally)
 
     def _run(self, progress: Progress, committed: Callable[[], None]) -> Sync:
         parts = self._parts

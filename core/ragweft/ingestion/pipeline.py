@@ -67,18 +67,21 @@ class Pipeline:
         """
         self._chunker = chunker
         self._contextualizer = contextualizer
-        self._embedder = embedder
+        self.embedder = embedder
         self._vocabulary = vocabulary
         # An embedder that works from these very tokens is spared reading the text again.
         same = id(embedder) == id(vocabulary)
         self._by_tokens = embedder if same and isinstance(embedder, TokenEmbedder) else None
         self._store = store
         self._words = words
-        self.fingerprint = f"{chunker.fingerprint} | {contextualizer.fingerprint}"
-        """How documents are cut and placed: a stored document with another fingerprint is cut anew."""
+        self._grouped = " | by document" if isinstance(embedder, ContextualEmbedder) else ""
+        self.fingerprint = f"{chunker.fingerprint} | {contextualizer.fingerprint}{self._grouped}"
+        """How documents are cut, placed and grouped: a stored document with another one is cut anew."""
+        self.given = f"given{self._grouped}"
+        """The same of documents that are given in chunks."""
 
     def __repr__(self) -> str:
-        return f"Pipeline({self.fingerprint} | {self._embedder.space})"
+        return f"Pipeline({self.fingerprint} | {self.embedder.space})"
 
     def digest(self, document: Document) -> bytes:
         """Of everything a document is made of: equal digests need no work."""
@@ -119,7 +122,7 @@ class Pipeline:
         return Prepared(
             document=document,
             digest=digest,
-            pipeline=self.fingerprint if loaded.chunks is None else "given",
+            pipeline=self.fingerprint if loaded.chunks is None else self.given,
             chunks=chunks,
             inputs=self._inputs(chunks),
             tokens=tokens,
@@ -148,16 +151,16 @@ class Pipeline:
         return {digest: text for digest, text in wanted.items() if digest not in known}
 
     def _embed(self, prepared: Sequence[Prepared]) -> None:
-        if isinstance(self._embedder, ContextualEmbedder):
-            self._embed_in_groups(self._embedder, prepared)
+        if isinstance(self.embedder, ContextualEmbedder):
+            self._embed_in_groups(self.embedder, prepared)
             return
         missing = self.missing(prepared)
         digests, texts = list(missing), list(missing.values())
         if self._words is not None and (embedder := self._words.one_pass) is not None:
             self._embed_in_one_pass(embedder, missing)
             return
-        if isinstance(self._embedder, BatchEmbedder):
-            for places, vectors in self._embedder.embed_batches(texts):
+        if isinstance(self.embedder, BatchEmbedder):
+            for places, vectors in self.embedder.embed_batches(texts):
                 self._put([digests[place] for place in places], [texts[place] for place in places], vectors)
             return
         tokens = {d: t for item in prepared for d, t in zip(item.inputs, item.tokens, strict=True)}
@@ -168,7 +171,7 @@ class Pipeline:
                 ids: list[TokenIds] = [np.frombuffer(tokens[digest], dtype="<i4") for digest in some]
                 vectors = self._by_tokens.embed_tokens(ids)
             else:
-                vectors = self._embedder.embed_documents(own)
+                vectors = self.embedder.embed_documents(own)
             self._put(some, own, vectors)
 
     def _embed_in_one_pass(self, embedder: OnePassEmbedder, missing: Mapping[bytes, str]) -> None:
@@ -205,8 +208,8 @@ class Pipeline:
 
         Word *weights* that are wanted and did not come with the vectors are asked for.
         """
-        name = self._embedder.space.model
-        expected = (len(digests), self._embedder.space.dims)
+        name = self.embedder.space.model
+        expected = (len(digests), self.embedder.space.dims)
         if vectors.shape != expected:
             raise ProviderError(
                 f"{name}: {vectors.shape} vectors came back for {expected}; nothing was stored, sync again or "
@@ -218,8 +221,8 @@ class Pipeline:
                 f"{name}: a vector holds NaN or infinity; nothing was stored, sync again", retryable=True
             )
         long: Sequence[int] = ()
-        if isinstance(self._embedder, WindowedEmbedder):
-            long = self._embedder.too_long(texts)
+        if isinstance(self.embedder, WindowedEmbedder):
+            long = self.embedder.too_long(texts)
         packed = self._words.packed(texts, weights) if self._words is not None else None
         self._store.put(digests, vectors, long=[digests[place] for place in long], weights=packed)
         self._store.checkpoint()
@@ -227,7 +230,7 @@ class Pipeline:
     def _inputs(self, chunks: Sequence[Chunk]) -> list[bytes]:
         """Digests of everything each vector depends on."""
         texts = [chunk.indexed_text for chunk in chunks]
-        if isinstance(self._embedder, ContextualEmbedder):
+        if isinstance(self.embedder, ContextualEmbedder):
             return [digest_of(str(place), *texts) for place in range(len(texts))]
         return [digest_of(text) for text in texts]
 

@@ -79,14 +79,16 @@ class Slot(Generic[F]):
         feed: Feed[F],
         read_only: bool = False,
         sole: bool = False,
+        place: str = "",
         clear: Callable[[F], None] | None = None,
     ) -> None:
         """*opens* opens or creates the follower in a folder; *sole* followers may be opened by one process.
 
-        *clear* empties a follower that does not lie in its folder, and so cannot be moved aside.
+        *place* is the name of that folder, if it is not the follower's. *clear* empties a follower that is not
+        in its folder, and so cannot be moved aside.
         """
         self.name = name
-        self._folder = folder / name
+        self._folder = folder / (place or name)
         self._ledger = ledger
         self._opens = opens
         self._feed = feed
@@ -94,7 +96,7 @@ class Slot(Generic[F]):
         self._read_only = read_only
         self._sole = sole
         # A sole follower's lock is held from opening to closing, whichever threads do that.
-        self._lock = FolderLock(folder / f"{name}.lock", per_thread=not sole)
+        self._lock = FolderLock(folder / f"{place or name}.lock", per_thread=not sole)
         self._owned = False
         self._follower: F | None = None
         # Held to open and close, never while rows are applied: searches go on meanwhile.
@@ -228,6 +230,8 @@ class Slot(Generic[F]):
     def _apply(self, follower: F, progress: Callable[[int, int], None] | None) -> None:
         since = follower.applied_generation
         with self._ledger.snapshot() as snapshot:
+            if snapshot.edition != self._ledger.edition:
+                raise IndexLocked(f"{self._folder}: the index was made over meanwhile; open it again")
             if since == snapshot.generation:
                 return
             beyond = since > snapshot.generation
@@ -309,7 +313,7 @@ class Slot(Generic[F]):
         if self._read_only:
             raise IndexLocked(f"{self._folder}: damaged ({reason}); verify it where it can be written")
         _log.warning("%s is set aside and rebuilt: %s", self._folder, reason)
-        aside = self._folder.with_name(f"{self.name}.damaged")
+        aside = self._folder.with_name(f"{self._folder.name}.damaged")
         # One generation of wreckage is kept for a look; more would fill the disk.
         shutil.rmtree(aside, ignore_errors=True)
         if self._folder.exists():

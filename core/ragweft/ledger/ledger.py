@@ -17,12 +17,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from ragweft.errors import IndexDamaged, IndexLocked
+from ragweft.errors import IndexDamaged, IndexLocked, SpaceMismatch
 from ragweft.ledger import schema
 from ragweft.ledger.database import Database, quick_check
 from ragweft.ledger.locks import FolderLock, Timeout
-from ragweft.ledger.schema import chunks, documents, facts, followers
+from ragweft.ledger.schema import chunks, documents, facts, followers, profiles
 from ragweft.ledger.snapshot import Snapshot
+from ragweft.ledger.word_weights import WEIGHED
 from ragweft.ledger.writer import Commit, DocumentState, Prepared, write_batch
 
 __all__ = ["Ledger"]
@@ -55,6 +56,7 @@ class Ledger:
                 version = int(snapshot.fact("schema"))
                 self.uuid = snapshot.fact("uuid")
                 self.space = snapshot.fact("space")
+                self.edition = snapshot.edition
             if version != schema.SCHEMA_VERSION:
                 raise IndexDamaged(
                     f"{folder}: written by another ragweft (ledger format {version}, this one reads "
@@ -121,9 +123,11 @@ class Ledger:
 
         Raises:
             LoadError: chunks were given for a document that was given whole.
+            SpaceMismatch: the index was made over meanwhile.
         """
         with self.exclusive():
             with self._database.write() as connection:
+                self._check_edition(connection)
                 commit = write_batch(
                     connection, prepared, removed=removed, unless_since=unless_since, numbers=numbers, kind=kind
                 )
@@ -160,10 +164,62 @@ class Ledger:
         with self._database.read() as connection:
             yield connection
 
-    def change(self, write: Callable[[Connection], None]) -> None:
-        """Have *write* change what no search sees directly, in one transaction."""
+    def change(self, write: Callable[[Connection], None], *, lasting: bool = False) -> None:
+        """Have *write* change what no search sees directly, in one transaction.
+
+        *lasting* is what stays true when the index is made over, such as what was paid.
+
+        Raises:
+            SpaceMismatch: the index was made over meanwhile, and the change is not *lasting*.
+        """
         with self.exclusive(), self._database.write() as connection:
+            if not lasting:
+                self._check_edition(connection)
             write(connection)
+
+    def remake(
+        self,
+        rewritten: Callable[[Snapshot], Iterable[Sequence[Prepared]]],
+        *,
+        upto: int,
+        space: str,
+        recipe: str,
+    ) -> bool:
+        """Put every document of *rewritten* in the place of what it was, and go over to *space*, in one step.
+
+        False, and nothing is done, if a document was written after generation *upto*: it has to be prepared
+        first. *recipe* is the ragweft.toml of the index as it is then; see `opening` for how it gets there.
+
+        Raises:
+            SpaceMismatch: the index was made over meanwhile.
+        """
+        with self.exclusive():
+            with self._database.write() as connection:
+                self._check_edition(connection)
+                snapshot = Snapshot(connection)
+                if snapshot.document_keys(since=upto):
+                    return False
+                for batch in rewritten(snapshot):
+                    write_batch(connection, batch, kind="reindex")
+                told = {"space": space, "edition": str(self.edition + 1), "recipe": recipe}
+                for name, value in told.items():
+                    replacing = insert(facts).values(name=name, value=value)
+                    replacing = replacing.on_conflict_do_update(index_elements=["name"], set_={"value": value})
+                    connection.execute(replacing)
+                # Vector followers of an edition lie apart.
+                connection.execute(delete(followers).where(followers.c.name != "lexical"))
+                if space != self.space:  # what was learned of one model is not true of another
+                    connection.execute(update(profiles).values(tuning=None))
+                    connection.execute(delete(facts).where(facts.c.name == WEIGHED))
+            self._database.checkpoint()
+        return True
+
+    def moved_on(self) -> bool:
+        """Whether the index was made over since it was opened here."""
+        # Asked by every verb: one statement, for it takes a part of every search.
+        with self._database.read() as connection:
+            found = connection.exec_driver_sql("SELECT value FROM facts WHERE name = 'edition'").scalar()
+        return int(found or 0) != self.edition
 
     def text_of(self, document_id: str) -> str | None:
         """A document's whole text; None if it is unknown or was given in chunks."""
@@ -181,6 +237,8 @@ class Ledger:
             return
         rows = [{"name": name, "applied": g, "seen": time.time()} for name, g in applied.items()]
         with self.exclusive(), self._database.write() as connection:
+            if Snapshot(connection).edition != self.edition:
+                return  # these followers serve nobody any more
             # A follower nobody has kept for a week does not hold the journal up.
             connection.execute(delete(followers).where(followers.c.seen < time.time() - _KEPT_SECONDS))
             replacing = insert(followers)
@@ -221,6 +279,14 @@ class Ledger:
         ]
         with self.exclusive(), self._database.write() as connection:
             connection.execute(insert(facts).on_conflict_do_nothing(), rows)
+
+    def _check_edition(self, connection: Connection) -> None:
+        snapshot = Snapshot(connection)
+        if snapshot.edition != self.edition:
+            raise SpaceMismatch(
+                f"{self._folder}: was made over for {snapshot.fact('space')} meanwhile, opened here with "
+                f"{self.space}; open it again"
+            )
 
     def _states(self, condition: Any, *, by: str = "source") -> dict[str, DocumentState]:
         d = documents.c

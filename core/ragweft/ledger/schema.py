@@ -57,7 +57,9 @@ facts = Table(
     Column("name", String, primary_key=True),
     Column("value", String, nullable=False),
 )
-"""Single values: uuid, schema version, generation, space, journal floor, and see `word_weights`."""
+"""Single values: uuid, schema version, generation, space, journal floor; `edition`, how many times the index
+was made over (absent: 0), and `recipe`, the ragweft.toml that came with that and is not written yet; see
+`word_weights`."""
 
 metadatas = Table(
     "metadatas",

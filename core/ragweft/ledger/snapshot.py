@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,13 +14,13 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from ragweft.ledger.profile import newest_number, read_profile
 from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, metadatas
-from ragweft.types import Chunk, Span
+from ragweft.types import Chunk, Document, Span
 
 if TYPE_CHECKING:
     from ragweft.ledger.profile import Profile
     from ragweft.types import Metadata, Rows, TokenIds
 
-__all__ = ["Changes", "Inputs", "Snapshot", "StoredChunk"]
+__all__ = ["Changes", "Inputs", "Snapshot", "StoredChunk", "StoredDocument"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,19 @@ class StoredChunk:
     digest: bytes
     """Of what was embedded."""
     tokens: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDocument:
+    """A document with what the ledger knows besides."""
+
+    document: Document
+    whole: bool
+    """False: it was given in chunks, and has no text of its own."""
+    digest: bytes
+    pipeline: str
+    size: int | None
+    mtime_ns: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +135,11 @@ class Snapshot:
         """A single value of the ledger."""
         return str(self._connection.execute(_FACT, {"name": name}).scalar_one())
 
+    @cached_property
+    def edition(self) -> int:
+        """How many times the index was made over by another recipe: tells its vector followers apart."""
+        return int(self._connection.execute(_FACT, {"name": "edition"}).scalar() or 0)
+
     def live(self, rows: Sequence[int]) -> list[tuple[int, int, int]]:
         """Those of *rows* that are alive, each with the id of its metadata and the key of its document."""
         found = self._connection.execute(_LIVE, {"asked": json.dumps(list(rows))})
@@ -182,6 +201,36 @@ class Snapshot:
         """The living chunks of that id; one, unless a caller gave two documents chunks of one name."""
         query = _HYDRATE.where(chunks.c.chunk_id == chunk_id, chunks.c.died == ALIVE)
         return [_stored(row) for row in self._connection.execute(query).mappings()]
+
+    def document_keys(self, *, since: int, unless: Sequence[str] = ()) -> list[int]:
+        """Numbers of the documents written after generation *since*, rising, but for pipelines *unless*."""
+        query = select(documents.c.key).where(
+            documents.c.generation > since, documents.c.pipeline.not_in(unless)
+        )
+        return list(self._connection.execute(query.order_by(documents.c.key)).scalars())
+
+    def document(self, key: int) -> StoredDocument | None:
+        """The document of that number; None if it is gone."""
+        query = select(documents, metadatas.c.json).join(metadatas, metadatas.c.id == documents.c.metadata)
+        row = self._connection.execute(query.where(documents.c.key == key)).mappings().one_or_none()
+        if row is None:
+            return None
+        text = "" if row["text"] is None else zlib.decompress(row["text"]).decode("utf-8", "surrogatepass")
+        return StoredDocument(
+            document=Document(
+                id=row["id"],
+                text=text,
+                metadata=json.loads(row["json"]),
+                source=row["source"],
+                title=row["title"],
+                format=row["format"],
+            ),
+            whole=row["text"] is not None,
+            digest=row["digest"],
+            pipeline=row["pipeline"],
+            size=row["size"],
+            mtime_ns=row["mtime_ns"],
+        )
 
     def inputs(self, rows: Sequence[int]) -> Inputs:
         """For followers: those of *rows* that are still stored, rising, with what is indexed for each."""

@@ -32,7 +32,7 @@ def record(ledger: Ledger, charged: Charge) -> None:
         sums = {name: charges.c[name] + adding.excluded[name] for name in _SUMS}
         connection.execute(adding.on_conflict_do_update(index_elements=["day", "model", "purpose"], set_=sums))
 
-    ledger.change(add)
+    ledger.change(add, lasting=True)
 
 
 def spent_on(ledger: Ledger) -> tuple[Spent, ...]:

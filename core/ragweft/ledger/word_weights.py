@@ -12,15 +12,16 @@ from ragweft.ledger.schema import facts
 if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
 
-__all__ = ["note_weighed", "weighed_through"]
+__all__ = ["WEIGHED", "note_weighed", "weighed_through"]
 
-_NAME = "weighed"
+WEIGHED = "weighed"
+"""The fact that holds it."""
 
 
 def weighed_through(ledger: Ledger) -> int:
     """The generation up to which the word weights of every living row are in vectors.db; 0 before any are."""
     with ledger.reading() as connection:
-        found = connection.execute(select(facts.c.value).where(facts.c.name == _NAME)).scalar()
+        found = connection.execute(select(facts.c.value).where(facts.c.name == WEIGHED)).scalar()
     return int(found or 0)
 
 
@@ -28,7 +29,7 @@ def note_weighed(ledger: Ledger, generation: int) -> None:
     """Have `weighed_through` say *generation* from now on."""
 
     def note(connection: Connection) -> None:
-        line = insert(facts).values(name=_NAME, value=str(generation))
+        line = insert(facts).values(name=WEIGHED, value=str(generation))
         connection.execute(
             line.on_conflict_do_update(index_elements=["name"], set_={"value": line.excluded.value})
         )

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ragweft.assembly import Parts
-    from ragweft.protocols import Progress
+    from ragweft.ledger.ledger import Ledger
+    from ragweft.protocols import Embedder, Progress
+    from ragweft.recipe import Recipe, Retrieval
     from ragweft.types import Estimate as SyncEstimate
     from ragweft.types import Rows, Vector
 
@@ -77,28 +79,33 @@ def refresh_profile(parts: Parts, *, progress: Progress, changed: bool = True) -
     if not live:
         return None
     kept = old.tuning if old is not None else None
-    if old is None or _apart(live, old.chunks, _STALE) or _unasked(parts, kept, live):
+    if old is None or _apart(live, old.chunks, _STALE) or _unasked(parts.recipe.retrieval, kept, live):
         counted = _counted(parts, generation, live)
         change_profile(parts.ledger, lambda old: replace(counted, tuning=old.tuning if old else None))
-    if not _unasked(parts, kept, live):
+    if not _unasked(parts.recipe.retrieval, kept, live):
         return None
     found = _asked(parts, generation=generation, live=live, progress=progress)
     change_profile(parts.ledger, lambda old: _guessed(old, found))
     return found
 
 
-def with_asking(parts: Parts, estimate: SyncEstimate) -> SyncEstimate:
-    """*estimate* with what asking the corpus for its weights would cost besides, where that is paid for."""
-    if not isinstance(parts.embedder, PricedEmbedder) or estimate.usd is None:
+def with_asking(
+    estimate: SyncEstimate, *, ledger: Ledger, recipe: Recipe, embedder: Embedder, anew: bool = False
+) -> SyncEstimate:
+    """*estimate* with what asking the corpus for its weights would cost besides, where that is paid for.
+
+    *anew*: the chunks of the estimate take the place of all there are, and what was found out is forgotten.
+    """
+    if not isinstance(embedder, PricedEmbedder) or estimate.usd is None:
         return estimate
-    with parts.ledger.snapshot() as snapshot:
-        profile = snapshot.profile()
-        live = snapshot.count_live() + estimate.chunks
-    if not _unasked(parts, profile.tuning if profile is not None else None, live):
+    with ledger.snapshot() as snapshot:
+        profile = None if anew else snapshot.profile()
+        live = estimate.chunks + (0 if anew else snapshot.count_live())
+    if not _unasked(recipe.retrieval, profile.tuning if profile is not None else None, live):
         return estimate
     # Every question is a query, and its passage without it a document.
-    tokens = min(_ASKED_OTHER, live) * (parts.recipe.chunking.size + 2 * _QUESTION_TOKENS)
-    price = parts.embedder.usd_per_million or 0.0
+    tokens = min(_ASKED_OTHER, live) * (recipe.chunking.size + 2 * _QUESTION_TOKENS)
+    price = embedder.usd_per_million or 0.0
     return replace(
         estimate, tokens=estimate.tokens + tokens, usd=estimate.usd + tokens * price / 1e6, tuning_tokens=tokens
     )
@@ -140,9 +147,9 @@ def _apart(now: int, then: int, factor: float) -> bool:
     return max(now, then) > factor * min(now, then)
 
 
-def _unasked(parts: Parts, tuning: Tuning | None, live: int) -> bool:
+def _unasked(settings: Retrieval, tuning: Tuning | None, live: int) -> bool:
     """Whether the corpus should be asked (again)."""
-    if not isinstance(parts.recipe.retrieval.dense_weight, str) or live < _FEWEST:
+    if not isinstance(settings.dense_weight, str) or live < _FEWEST:
         return False
     # What labels decided is not overruled by guesses.
     return tuning is None or (tuning.origin != "labels" and _apart(live, tuning.chunks, _MOVED))

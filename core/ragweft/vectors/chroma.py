@@ -280,6 +280,10 @@ class ChromaIndex:
             self._generation = 0
             self._reseal()
 
+    def forget(self, collection: str) -> None:
+        """Delete another collection of the same ledger: that of an edition before."""
+        self._backend.drop(collection, ledger=self._ledger)
+
     def close(self) -> None:
         """Let go of files and connections; idempotent. In a forked child, only of this object."""
         if self._closed:

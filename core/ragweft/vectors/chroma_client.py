@@ -63,6 +63,13 @@ class Backend:
                 metadata=dict(metadata),
             )
 
+    def drop(self, collection: str, *, ledger: str) -> None:
+        """Delete the collection of that name, if it follows *ledger*; nobody else's is touched."""
+        found = self.find(collection)
+        if found is not None and (found.metadata or {}).get("ragweft_ledger") == ledger:
+            with self.calling("delete the collection"):
+                self.client.delete_collection(collection)
+
     def close(self) -> None:
         """Let go of files and connections.
 
