@@ -119,22 +119,23 @@ class Answering:
 
     @contextmanager
     def _collecting(self) -> Iterator[Meter]:
-        """Collects what is charged within the block; written into the ledger behind it, also if it fails.
+        """Collects what is charged within the block; written into the ledger as it comes, also if it fails.
 
-        A search waits for nobody who writes: another process may hold the ledger for seconds.
+        A search waits for nobody who writes: another process may hold the ledger for seconds. What comes when
+        it has given up waiting, as of a reranker over its time, is written all the same.
         """
-        meter = Meter()
-        try:
-            with metered(meter):
-                yield meter
-        finally:
-            if meter.charges and not self._parts.read_only:
-                self._writing.append(self._threads.submit(self._write, meter.charges))
+        with metered(Meter(record=None if self._parts.read_only else self._note)) as meter:
+            yield meter
 
-    def _write(self, charges: Sequence[Charge]) -> None:
+    def _note(self, charged: Charge) -> None:
         try:
-            for charged in charges:
-                record(self._parts.ledger, charged)
+            self._writing.append(self._threads.submit(self._write, charged))
+        except RuntimeError:  # the index is being closed, and takes no more jobs
+            self._write(charged)
+
+    def _write(self, charged: Charge) -> None:
+        try:
+            record(self._parts.ledger, charged)
         except RagweftError as error:
             _log.warning("what a search was charged could not be written down: %s", error)
 

@@ -23,7 +23,7 @@ from ragweft.ledger.ledger import Ledger
 from ragweft.ledger.scope import Scopes
 from ragweft.ledger.sparse_follower import SparseFollower
 from ragweft.ledger.vector_store import VectorStore
-from ragweft.protocols import SparseEmbedder, TokenEmbedder, Tokenizer
+from ragweft.protocols import ContextualEmbedder, SparseEmbedder, TokenEmbedder, Tokenizer
 from ragweft.retrieval.balance import Balance
 from ragweft.retrieval.hybrid import Hybrid
 from ragweft.retrieval.legs import DenseLeg, LexicalLeg, SparseLeg
@@ -188,7 +188,9 @@ def build_pipeline(
     if contextualizer is None:
         contextualizer = _contextualizer(recipe, tokenizer)
     if chunker is None:
-        chunker = _chunker(recipe, tokenizer)
+        # Read one after the other, what two passages share would be read twice.
+        overlap = 0.0 if isinstance(embedder, ContextualEmbedder) else recipe.chunking.overlap
+        chunker = _chunker(recipe, tokenizer, overlap)
     return Pipeline(
         chunker=chunker,
         contextualizer=contextualizer,
@@ -199,8 +201,8 @@ def build_pipeline(
     )
 
 
-def _chunker(recipe: Recipe, tokenizer: Tokenizer) -> Chunker:
-    size, overlap = recipe.chunking.size, recipe.chunking.overlap
+def _chunker(recipe: Recipe, tokenizer: Tokenizer, overlap: float) -> Chunker:
+    size = recipe.chunking.size
     reserve = recipe.context.max_tokens if recipe.context.kind != "none" else 0
     if recipe.chunking.strategy == "fixed":
         return FixedChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)

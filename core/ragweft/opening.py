@@ -120,17 +120,18 @@ def keep_recipe(folder: Path, recipe: Recipe) -> None:
 
 def _differences(stored: Recipe, given: Recipe) -> list[str]:
     """In what the two disagree that decides what is stored, each setting in words."""
-    different: list[str] = []
-    for section, one, other in zip(
-        ("embedding", "chunking", "context"), stored.indexing, given.indexing, strict=True
-    ):
-        now = asdict(other)
-        different += [
-            f"{section}.{key} is {value!r} and not {now[key]!r}"
-            for key, value in asdict(one).items()
-            if value != now[key]
-        ]
-    return different
+    made, wanted = stored.indexing, given.indexing
+    sections = {
+        "embedding": (asdict(made[0]), asdict(wanted[0])),
+        "chunking": (asdict(made[1]), asdict(wanted[1])),
+        "context": (asdict(made[2]), asdict(wanted[2])),
+    }
+    return [
+        f"{section}.{key} is {value!r} and not {now[key]!r}"
+        for section, (was, now) in sections.items()
+        for key, value in was.items()
+        if value != now[key]
+    ]
 
 
 def _differ(stored: Recipe, recipe: Recipe) -> bool:

@@ -80,6 +80,15 @@ class Contextualizer(Protocol):
 
 
 @runtime_checkable
+class PlacelessContextualizer(Protocol):
+    """A contextualizer that can tell a context from the name of the file it came from."""
+
+    def placeless(self, document: Document, chunk: Chunk) -> str:
+        """The context of *chunk* without that name: what a paid embedder is sent, so that moving a file is free."""
+        ...
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Texts to unit vectors of one space. Two methods, so that nobody embeds a query as a document."""
 
@@ -131,8 +140,15 @@ class BatchEmbedder(Protocol):
 class ContextualEmbedder(Protocol):
     """An embedder that reads a passage within its document: equal texts of two documents get two vectors."""
 
+    def stretches(self, texts: Sequence[str]) -> Sequence[int]:
+        """How many of a document's passages it reads together at a time, from the first to the last.
+
+        A passage's vector depends on its stretch and on nothing else; the same texts are always divided alike.
+        """
+        ...
+
     def embed_groups(self, groups: Sequence[Sequence[str]]) -> Iterator[tuple[int, Vectors]]:
-        """Place of a group and the vectors of its texts, in any order; a group holds a document's passages.
+        """Place of a group and the vectors of its texts, in any order; a group is a stretch of passages.
 
         Raises:
             ProviderError: as `Embedder.embed_documents`, after what had come was yielded.

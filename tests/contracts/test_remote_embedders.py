@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import gc
 import logging
 import os
+import re
 import threading
 import time
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -209,6 +212,111 @@ def test_a_service_that_does_not_answer_in_time_is_an_error(
         ask(one, way)
     one.close()
     assert raised.value.retryable
+
+
+# One for each HTTP library.
+APART = [case for case in BY_SERVICE if case.provider in ("cohere", "voyage", "google")]
+SLOW = [
+    *[pytest.param(case, {"drip": 0.05}, "sync", id=f"{case}-body-sync") for case in BY_SERVICE],
+    *[pytest.param(case, {"drip": 0.05}, "async", id=f"{case}-body-async") for case in APART],
+    *[pytest.param(case, {"drip_head": 0.05}, "sync", id=f"{case}-head") for case in APART],
+    pytest.param(APART[0], {"delay": 0.2, "status": 503, "times": 9}, "sync", id="retries-sync"),
+    pytest.param(APART[0], {"delay": 0.2, "status": 503, "times": 9}, "async", id="retries-async"),
+]
+
+
+@pytest.mark.parametrize(("case", "fault", "way"), SLOW)
+def test_a_query_is_cut_off_when_its_time_is_up(
+    double: ProviderDouble, case: Case, fault: dict[str, Any], way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = embedder(double, case)
+    ask(one, way, "what loads the SDK")
+    monkeypatch.setattr(remote, "QUERIES", Policy(attempts=9, seconds=0.5, timeout=60.0, first_wait=0.001))
+    double.fail(case.provider, **fault)
+    before = len(double.requests)
+    with metered(Meter()) as meter, pytest.raises(ProviderError) as raised:
+        ask(one, way)
+    assert re.match(rf"{case.provider}: no answer within 0\.5 s.*; try again later$", str(raised.value))
+    assert ("503: The service is overloaded" in str(raised.value)) is ("status" in fault)
+    assert raised.value.retryable
+    assert meter.usage.calls == 0, "what was cut off is not counted"
+    assert len(double.requests) > before or way == "async", "a loop of its own may not have connected yet"
+    assert all_closed(double), "a connection that still drips is not left behind"
+    one.close()
+
+
+def test_parts_of_a_query_share_its_time(double: ProviderDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    for way in ("sync", "async"):
+        one = embedder(double, CASES[0])
+        ask(one, way, "what loads the SDK")
+        monkeypatch.setattr(remote, "QUERIES", Policy(attempts=9, seconds=1.0, timeout=60.0))
+        double.fail("cohere", too_long=True)
+        double.fail("cohere", delay=0.6, times=2)
+        before = len(double.requests)
+        with metered(Meter()) as meter, pytest.raises(ProviderError, match=r"no answer within 1 s"):
+            ask(one, way, "alpha beta gamma delta " * 20)
+        assert len(double.requests) == before + 3, "each of them alone would have been in time"
+        assert meter.usage.calls == 1, "what came is charged"
+        one.close()
+
+
+def test_queries_side_by_side_are_charged_to_who_asked(double: ProviderDouble) -> None:
+    double.latency = 0.05
+    double.fail("cohere", status=500, times=2)
+    one = embedder(double, CASES[0])
+    heard: set[str] = set()
+
+    def billed(text: str) -> int:
+        with metered(Meter(record=lambda _: heard.add(threading.current_thread().name))) as meter:
+            one.embed_query(text)
+        return meter.usage.calls
+
+    with ThreadPoolExecutor(8, thread_name_prefix="asking") as threads:
+        assert list(threads.map(billed, (f"text {n}" for n in range(8)))) == [1] * 8
+    one.close()
+    assert all(name.startswith("asking") for name in heard), "a ledger is not written to where all calls wait"
+    assert len(double.requests) == 10
+
+
+def test_no_threads_are_left_behind(double: ProviderDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = embedder(double, CASES[0])
+    one.embed_query("what loads the SDK")
+    monkeypatch.setattr(remote, "QUERIES", Policy(attempts=1, seconds=0.1, timeout=60.0))
+    double.fail("cohere", drip=0.05, times=9)
+    double.fail("cohere", drip_head=0.05, times=9)
+    before = {thread.name for thread in threading.enumerate() if not _of_the_double(thread)}
+
+    def cut_off(text: str) -> None:
+        with pytest.raises(ProviderError, match="no answer within"):
+            one.embed_query(text)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(cut_off, (f"text {n}" for n in range(12))))
+    assert {thread.name for thread in threading.enumerate() if not _of_the_double(thread)} == before
+    assert all_closed(double)
+    one.close()
+
+
+@pytest.mark.parametrize("case", BY_SERVICE, ids=str)
+def test_what_nobody_closed_is_closed_when_it_is_collected(double: ProviderDouble, case: Case) -> None:
+    one = embedder(double, case)
+    one.embed_query("alpha")
+    assert double.connections == 1
+    del one
+    gc.collect()
+    assert all_closed(double)
+
+
+def _of_the_double(thread: threading.Thread) -> bool:
+    return "process_request_thread" in thread.name
+
+
+def all_closed(double: ProviderDouble) -> bool:
+    """Whether every connection is closed, within seconds: the double learns it with the next byte it sends."""
+    until = time.monotonic() + 5
+    while double.connections and time.monotonic() < until:
+        time.sleep(0.02)
+    return not double.connections
 
 
 @pytest.mark.parametrize(
@@ -413,15 +521,17 @@ def test_a_key_is_not_sent_to_somebody_elses_machine(monkeypatch: pytest.MonkeyP
 def test_a_forked_child_has_connections_of_its_own(double: ProviderDouble, case: Case) -> None:
     one = embedder(double, case)
     one.embed_query("alpha")
-    expected = one.embed_query("beta")
+    other = embedder(double, case)
+    expected = other.embed_query("beta")
+    other.close()
     before = one.connection
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         own = one.connection is not before and one.connection.wires["query"] is not before.wires["query"]
-        fresh = one.connection.wires["query"].send(["beta"], "query", seconds=5).vectors
-        unit = np.asarray(fresh[0]) / np.linalg.norm(fresh[0])
-        os.write(write, b"y" if own and np.allclose(unit, expected, atol=1e-5) else b"n")
+        same = np.allclose(one.embed_query("beta"), expected, atol=1e-5)
+        filled = np.allclose(one.embed_documents(["beta"])[0], one.embed_documents(["beta", "alpha"])[0])
+        os.write(write, b"y" if own and same and filled else b"n")
         os._exit(0)
     os.close(write)
     os.waitpid(pid, 0)

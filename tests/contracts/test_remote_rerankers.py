@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -138,6 +140,29 @@ def test_a_service_that_does_not_answer_in_time_is_an_error(
     one = reranker(double, case)
     with pytest.raises(ProviderError, match="try again later"):
         scores(one, way)
+    one.close()
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("case", BY_SERVICE, ids=str)
+def test_it_is_cut_off_when_its_time_is_up(
+    double: ProviderDouble, case: Case, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = reranker(double, case)
+    scores(one, way)
+    monkeypatch.setattr(remote, "QUERIES", Policy(attempts=9, seconds=0.7, timeout=60.0, first_wait=0.001))
+    double.fail(case.provider, status=500)
+    double.fail(case.provider, drip=0.05)
+    with metered(Meter()) as meter, pytest.raises(ProviderError) as raised:
+        scores(one, way)
+    said = rf"{case.provider}: no answer within 0\.7 s \(before that, 500: .*\); try again later$"
+    assert re.match(said, str(raised.value))
+    assert raised.value.retryable
+    assert meter.usage.calls == 0
+    until = time.monotonic() + 5
+    while double.connections and time.monotonic() < until:
+        time.sleep(0.02)
+    assert double.connections == 0, "a connection that still drips is not left behind"
     one.close()
 
 

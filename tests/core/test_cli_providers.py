@@ -120,9 +120,19 @@ def test_nothing_is_paid_twice(cli: Cli, double: ProviderDouble, pages: Path) ->
     (pages / "copy" / "clocks.md").write_text(PAGES["clocks.md"])
     with Index.open("kb", recipe=None) as index:
         before = len(double.requests)
-        assert index.sync(pages).usage.calls <= 2
+        moved = index.sync(pages)
+        assert (moved.added, moved.removed, moved.usage.calls) == (2, 1, 0)
+        assert len(double.requests) == before, "a renamed file and a copy are known"
+        assert "wasps.md" in index.search("honey")[0].chunk.context, "words still know of the name"
+        pages.rename("moved")
+        assert index.sync("moved").usage.calls == 0
+        Path("moved").rename(pages)
+        index.sync(pages)
+        before = len(double.requests)
+        (pages / "rivers.md").write_text(PAGES["rivers.md"] + "\n# Lakes\n\nA lake stands still.\n")
+        assert index.sync(pages).usage.calls == 1
         texts = [text for request in double.requests[before:] for text in _texts(request.body)]
-        assert not any("river" in text for text in texts), "what did not change is not sent"
+        assert not any("honey" in text for text in texts), "what did not change is not sent"
         index.remove(source=str(pages))
         before = len(double.requests)
         index.sync(pages)
@@ -206,6 +216,25 @@ def test_the_size_is_written_into_a_recipe_that_leaves_it_open(
             assert "set [embedding] window" in warning
         sizes = [request.body.get("dimensions") for request in double.requests]
         assert sizes == [None] * len(sizes), "a model nobody knows is not asked for a size"
+
+
+def test_an_answer_that_comes_too_late_is_paid_for_and_counted(
+    cli: Cli, double: ProviderDouble, pages: Path
+) -> None:
+    assert cli("sync", str(pages), "--index", "kb", "--recipe", spec(double)).code == 0
+    file = Path("kb") / "ragweft.toml"
+    impatient = re.sub(r"(?m)^seconds = \S+", "seconds = 0.3", file.read_text())
+    assert impatient != file.read_text()
+    file.write_text(impatient)
+    double.fail("voyage", delay=1.0)
+    with Index.open("kb") as index:
+        found = index.search("who makes honey")
+        assert found
+        assert any("rerank" in said for said in found.trace.degraded)
+    with Index.open("kb") as index:
+        paid = {(line.model, line.purpose): line.usage for line in index.status().spent_on}
+    assert paid["voyage:rerank-2.5", "rerank"].calls == 1
+    assert paid["voyage:rerank-2.5", "rerank"].tokens > 0
 
 
 def test_a_failing_leg_or_reranker_degrades_and_says_so(cli: Cli, double: ProviderDouble, pages: Path) -> None:

@@ -468,7 +468,7 @@ def test_recipes(tmp_path: Path) -> None:
     )
     with Index.open(tmp_path / "kb", recipe=searching) as other:
         assert other.recipe.retrieval.fusion == "dbsf"
-    with pytest.raises(RecipeError, match="chunking.size is 500 and not 200"):
+    with pytest.raises(RecipeError, match=r"chunking.size is 500 and not 200"):
         Index.open(tmp_path / "kb", recipe=Recipe(chunking=Chunking(size=200)))
     (tmp_path / "kb" / "ragweft.toml").write_text("[retrieval]\nk = 'five'\n")
     with pytest.raises(RecipeError, match="line 2"):

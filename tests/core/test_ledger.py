@@ -42,6 +42,8 @@ def prepared(name: str, *texts: str, metadata: Metadata | None = None, context: 
         for i, text in enumerate(texts)
     ]
     return Prepared(
+        sent=[chunk.indexed_text for chunk in chunks],
+        groups=[],
         document=document,
         digest=digest_of(document.text),
         pipeline="p1",

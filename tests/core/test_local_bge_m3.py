@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ torch = pytest.importorskip("torch")
 
 from local_models import MINILM, linked  # noqa: E402
 from ragweft.embedding.bge_m3 import BgeM3  # noqa: E402
+from ragweft.embedding.recent import Recent  # noqa: E402
 from ragweft.embedding.sentence import SentenceTransformerEmbedder  # noqa: E402
 from ragweft.errors import RecipeError  # noqa: E402
 from ragweft.protocols import BatchEmbedder, Embedder, WindowedEmbedder  # noqa: E402
@@ -114,6 +120,169 @@ def test_one_pass_gives_all_three(model: BgeM3) -> None:
     empty = model.outputs([])
     assert empty.vectors.shape == (0, 384)
     assert (empty.lexical_weights, empty.token_vectors) == ([], [])
+
+
+class Passes:
+    """Counts how often a model runs, and can hold it up."""
+
+    def __init__(self, model: BgeM3) -> None:
+        self.count = 0
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        model.load()
+        encoder = model._dense._local.load()[0]
+        self.hook = encoder.register_forward_pre_hook(self._ran)
+
+    def _ran(self, *_: object) -> None:
+        self.count += 1
+        self.begun.set()
+        self.go_on.wait(10)
+
+
+@pytest.fixture
+def passes(model: BgeM3) -> Iterator[Passes]:
+    counted = Passes(model)
+    yield counted
+    counted.hook.remove()
+
+
+@pytest.mark.parametrize("query", ["how is a key rotated", "a question over the window " * 60, "  "])
+def test_all_outputs_of_a_query_are_of_one_pass(model: BgeM3, passes: Passes, query: str) -> None:
+    vector = model.embed_query(query)
+    first = passes.count
+    (weights,) = model.lexical_weights([query])
+    rows = model.query_token_vectors(query)
+    assert np.array_equal(model.embed_query(query), vector)
+    assert passes.count == first
+    assert (first == 0) is query.isspace()
+    alone = model.outputs([query])
+    assert passes.count == 2 * first
+    np.testing.assert_allclose(vector, alone.vectors[0], atol=1e-5)
+    assert weights == pytest.approx(alone.lexical_weights[0], abs=1e-5)
+    np.testing.assert_allclose(rows, alone.token_vectors[0], atol=1e-5)
+    with pytest.raises(ValueError, match="read-only"):
+        vector[0] = 1.0
+
+
+@pytest.mark.parametrize("first", ["dense", "sparse"])
+def test_who_comes_second_waits_for_the_pass_of_the_first(model: BgeM3, passes: Passes, first: str) -> None:
+    query = f"who waits when {first} comes first?"
+    asks: list[Callable[[], object]] = [
+        lambda: model.embed_query(query),
+        lambda: model.lexical_weights([query]),
+    ]
+    passes.go_on.clear()
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(ask) for ask in (asks if first == "dense" else asks[::-1])[:1]]
+        assert passes.begun.wait(10)
+        waiting += [threads.submit(ask) for ask in [*asks, *asks, lambda: model.query_token_vectors(query)]]
+        passes.go_on.set()
+        for each in waiting:
+            each.result(10)
+    assert passes.count == 1
+    model.query_token_vectors(query)
+    assert passes.count == 1, "a reranker comes later"
+
+
+def test_documents_are_not_remembered(model: BgeM3, passes: Passes) -> None:
+    text = "A document, not a question."
+    for ask in (model.embed_documents, model.outputs, model.lexical_weights, model.token_vectors):
+        before = passes.count
+        ask([text])
+        ask([text])
+        assert passes.count == before + 2
+    model.embed_query(text)
+    before = passes.count
+    for ask in (model.embed_documents, model.outputs, model.token_vectors):
+        ask([text])
+    model.lexical_weights([text, text])
+    assert passes.count == before + 4, "a document is read as a document, though it was asked as a query before"
+
+
+def test_only_the_last_queries_are_remembered(model: BgeM3, passes: Passes) -> None:
+    queries = [f"question number {n}" for n in range(9)]
+    for query in queries:
+        model.embed_query(query)
+    assert passes.count == 9
+    model.embed_query(queries[-1])
+    assert passes.count == 9
+    model.embed_query(queries[0])
+    assert passes.count == 10
+    long = "such a long question " * 500
+    model.embed_query(long)
+    before = passes.count
+    model.embed_query(long)
+    assert passes.count > before, "its token states would fill the memory"
+
+
+def test_a_query_with_words_of_its_own_is_no_document(tmp_path: Path, folder: Path) -> None:
+    told = linked(
+        folder,
+        tmp_path / "told",
+        files={"config_sentence_transformers.json": {"prompts": {"query": "question: ", "document": ""}}},
+    )
+    model = BgeM3(told, device="cpu")
+    passes = Passes(model)
+    model.embed_query(TEXTS[0])
+    (weights,) = model.lexical_weights([TEXTS[0]])
+    assert passes.count == 2
+    assert weights == pytest.approx(model.outputs(TEXTS[:1]).lexical_weights[0], abs=1e-5)
+
+
+def test_a_damaged_head_does_not_disturb_the_others(tmp_path: Path, folder: Path, model: BgeM3) -> None:
+    broken = linked(folder, tmp_path / "broken", without=["sparse_linear.pt"])
+    (broken / "sparse_linear.pt").write_bytes(b"no tensors")
+    one = BgeM3(broken, device="cpu")
+    np.testing.assert_allclose(one.embed_query(TEXTS[0]), model.embed_query(TEXTS[0]), atol=1e-5)
+    assert len(one.query_token_vectors(TEXTS[0])) > 0
+
+
+def test_what_could_not_be_made_is_tried_anew_by_who_waited() -> None:
+    tries: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def make(text: str) -> str:
+        tries.append(text)
+        begun.set()
+        go_on.wait(10)
+        if len(tries) == 1:
+            raise ZeroDivisionError
+        return text.upper()
+
+    recent = Recent(make, most=2)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(partial(recent.get, "a", keep=True))
+        assert begun.wait(10)
+        second = threads.submit(partial(recent.get, "a", keep=False))
+        go_on.set()
+        with pytest.raises(ZeroDivisionError):
+            first.result(10)
+        assert second.result(10) == "A"
+    assert recent.get("a", keep=False) == "A"
+    assert tries == ["a", "a"]
+    assert recent._entries.keys() == {"a"}
+    assert [recent.get(each, keep=each != "c") for each in "bcd"] == ["B", "C", "D"]
+    assert recent._entries.keys() == {"b", "d"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_does_not_wait_for_its_parents_threads(model: BgeM3, passes: Passes) -> None:
+    query = "a question under way while the process forks"
+    model.embed_query("one that is known")
+    passes.go_on.clear()
+    passes.begun.clear()
+    with ThreadPoolExecutor(1) as threads:
+        under_way = threads.submit(model.embed_query, query)
+        assert passes.begun.wait(10)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if not model._recent.get()._entries else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        passes.go_on.set()
+        under_way.result(10)
+    assert query in model._recent.get()._entries
 
 
 def test_a_text_over_the_window_is_read_in_parts(folder: Path) -> None:

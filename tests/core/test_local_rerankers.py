@@ -220,6 +220,17 @@ def test_maxsim_prefers_the_passage_that_meets_every_word(multi: BgeM3) -> None:
     assert reranker.rerank("  ", hits(PASSAGES)) == [0.0, 0.0, 0.0]
 
 
+def test_a_query_that_was_embedded_is_not_read_again(multi: BgeM3) -> None:
+    ran: list[int] = []
+    query = "a question nobody has asked yet"
+    multi.load()
+    hook = multi._dense._local.load()[0].register_forward_pre_hook(lambda *_: ran.append(1))
+    multi.embed_query(query)
+    MultiVectorReranker(multi).rerank(query, hits(PASSAGES))
+    hook.remove()
+    assert len(ran) == 2, "one pass for the query, one for the passages"
+
+
 def test_maxsim_needs_the_head_for_tokens() -> None:
     with pytest.raises(RecipeError, match=r"colbert_linear\.pt is not beside its weights"):
         MultiVectorReranker(BgeM3(MINILM))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -16,10 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragweft.errors import BudgetExceeded, ProviderError
+from ragweft.providers.background import awaited, in_background
 from ragweft.providers.failures import failure_of, scrubbed
 from ragweft.providers.keys import Secret, find_key
 from ragweft.providers.metering import Charge, Meter, charge, metered, reserved
-from ragweft.providers.policy import Caller, PerLoop, Policy, TooLong
+from ragweft.providers.owned import PerLoop
+from ragweft.providers.policy import Caller, Deadline, Policy, TooLong
 from ragweft.providers.windows import in_parts, joined, long_ones, split
 
 FAST = Policy(attempts=3, seconds=5.0, timeout=1.0, first_wait=0.001, longest_wait=0.002)
@@ -157,6 +162,132 @@ def test_a_mistake_in_a_program_is_raised_as_it_is() -> None:
 
     with pytest.raises(ZeroDivisionError):
         Caller("some").call(send, FAST)
+
+
+def test_what_is_awaited_is_cut_off_at_the_deadline() -> None:
+    ended: list[str] = []
+
+    async def hang() -> str:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("cut off")
+        return "late"
+
+    brief = replace(FAST, seconds=0.05)
+    with pytest.raises(ProviderError, match=r"^some: no answer within 0\.05 s; try again later$") as raised:
+        awaited(lambda: Caller("some").acall(hang, brief))
+    assert raised.value.retryable
+    assert ended == ["cut off"]
+    assert raised.value.__suppress_context__, "what the library did when it was cut off is of no interest"
+
+
+def test_waiting_for_a_slot_counts() -> None:
+    async def answer() -> str:
+        return "soon enough"
+
+    async def both() -> str:
+        caller = Caller("some", at_once=1)
+        held = asyncio.create_task(caller.acall(lambda: asyncio.sleep(60, ""), FAST))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with pytest.raises(ProviderError, match="no answer within"):
+            await caller.acall(answer, replace(FAST, seconds=0.05))
+        held.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await held
+        return await caller.acall(answer, FAST)
+
+    assert asyncio.run(both()) == "soon enough"
+
+
+def test_calls_may_share_a_deadline() -> None:
+    async def slow() -> str:
+        await asyncio.sleep(0.3)
+        return "answer"
+
+    async def both() -> None:
+        caller, deadline = Caller("some"), Deadline(seconds=0.5)
+        assert await caller.acall(slow, FAST, deadline=deadline) == "answer"
+        with pytest.raises(ProviderError, match=r"no answer within 0\.5 s"):
+            await caller.acall(slow, FAST, deadline=deadline)
+        assert deadline.left == 0.0
+        assert 0 < Deadline(seconds=60.0).left <= 60
+
+    asyncio.run(both())
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_wait_that_would_end_too_late_is_not_begun(way: str) -> None:
+    calls: list[int] = []
+
+    def send() -> str:
+        calls.append(1)
+        raise Said(503, {"message": "overloaded"}, {"retry-after": "0.5"})
+
+    async def asend() -> str:
+        return send()
+
+    brief = replace(FAST, seconds=0.4)
+    with pytest.raises(ProviderError, match="some: 503: overloaded; try again later"):
+        Caller("some").call(send, brief) if way == "sync" else asyncio.run(Caller("some").acall(asend, brief))
+    assert calls == [1]
+
+
+def test_who_blocks_is_answered_in_a_context_of_its_own() -> None:
+    async def answer() -> str:
+        assert in_background()
+        charge(paid(0.5))
+        return threading.current_thread().name
+
+    with metered(Meter()) as meter:
+        names = {awaited(answer), awaited(answer)}
+    assert names == {"ragweft-network"}
+    assert meter.usage.calls == 2
+    assert not in_background()
+
+    async def elsewhere() -> str:
+        assert not in_background()
+        return await asyncio.to_thread(awaited, answer)
+
+    assert asyncio.run(elsewhere()) == "ragweft-network"
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        awaited(fail)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="a signal cannot be sent to a thread here")
+def test_ctrl_c_ends_a_wait() -> None:
+    ended = threading.Event()
+
+    async def hang() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    pressed = threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+    pressed.start()
+    with pytest.raises(KeyboardInterrupt):
+        awaited(hang)
+    pressed.join()
+    assert ended.wait(5)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_a_loop_of_its_own() -> None:
+    async def process() -> int:
+        return os.getpid()
+
+    assert awaited(process) == os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if awaited(process) == os.getpid() else 1)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_an_answer_of_another_shape_is_the_services_failure() -> None:

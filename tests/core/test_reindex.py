@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from chroma_server import chroma_server
 from cli_runner import Cli, settled
+from conftest import FLAT
 from provider_double import ProviderDouble
 from ragweft import Chunk, Document, Index, estimate_reindex, reindex
 from ragweft.errors import BudgetExceeded, IndexLocked, ProviderError, RecipeError, SpaceMismatch
@@ -65,6 +66,9 @@ class Grouping(HashEmbedder):
     def __init__(self) -> None:
         super().__init__(dims=48, model="hash:grouped")
         self.groups = 0
+
+    def stretches(self, texts: Sequence[str]) -> list[int]:
+        return [min(5, len(texts) - start) for start in range(0, len(texts), 5)]
 
     def embed_groups(self, groups: Sequence[Sequence[str]]) -> Iterator[tuple[int, Vectors]]:
         for place, texts in enumerate(groups):
@@ -284,6 +288,26 @@ def test_chunks_that_were_given_stay_as_they_were_given(tmp_path: Path) -> None:
 
 def _await(connection: Connection, recipe: str) -> None:
     connection.exec_driver_sql("INSERT INTO facts VALUES ('recipe', ?)", (recipe,))
+
+
+def test_from_free_vectors_to_paid_ones_file_names_are_not_sent(
+    tmp_path: Path, docs: Path, monkeypatch: pytest.MonkeyPatch, double: ProviderDouble
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    model = Embedding(model="openai:text-embedding-3-small", base_url=double.base("openai"))
+    with Index.open(tmp_path / "kb", recipe=FLAT) as index:
+        index.sync(docs)
+        reindex(tmp_path / "kb", Recipe(dense=FLAT.dense, embedding=model))
+        bodies = [str(request.body) for request in double.requests]
+        assert bodies
+        assert not any("guide.md" in body or "server.py" in body for body in bodies)
+        assert index.verify().ok
+        asked = len(double.requests)
+        docs.rename(tmp_path / "moved")
+        assert index.sync(tmp_path / "moved").usage.calls == 0
+        assert len(double.requests) == asked
+        found = [hit.chunk.document_id for hit in index.search("signing key")]
+        assert any(name.endswith("moved/guide.md") for name in found)
 
 
 def test_a_kill_between_the_switch_and_the_recipe_loses_neither(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,12 +16,17 @@ from typing import Any, cast
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What is sent back; `half` sends half of the body and closes the connection."""
+    """What is sent back; `half` sends half of the body and closes the connection.
+
+    `drip` seconds pass between two bytes of the body, `drip_head` between two of what comes before it.
+    """
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     half: bool = False
+    drip: float = 0.0
+    drip_head: float = 0.0
 
 
 Responder = Callable[[str, Mapping[str, str], bytes], Response | None]
@@ -33,6 +40,11 @@ class HttpServer:
         self._server = _Server(respond)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self.port = int(self._server.server_address[1])
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return self._server.connections
 
     def start(self) -> None:
         """Accept connections."""
@@ -55,6 +67,11 @@ class _Server(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def connections(self) -> int:
+        with self._lock:
+            return len(self._open)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
@@ -92,14 +109,29 @@ class _Handler(BaseHTTPRequestHandler):
         if response is None:
             self.close_connection = True
             return
+        self._send(self._head(response), response.drip_head)
+        self._send(response.body[: len(response.body) // 2] if response.half else response.body, response.drip)
+        self.close_connection = self.close_connection or response.half
+
+    def _head(self, response: Response) -> bytes:
+        out, self.wfile = self.wfile, io.BytesIO()
         self.send_response(response.status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(response.body)))
         for name, value in response.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(response.body[: len(response.body) // 2] if response.half else response.body)
-        self.close_connection = self.close_connection or response.half
+        head, self.wfile = self.wfile.getvalue(), out
+        return head
+
+    def _send(self, data: bytes, drip: float) -> None:
+        if not drip:
+            self.wfile.write(data)
+            return
+        for at in range(len(data)):
+            self.wfile.write(data[at : at + 1])
+            self.wfile.flush()
+            time.sleep(drip)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: what arrived is in the double's own log."""

@@ -124,6 +124,11 @@ class ProviderDouble:
         with self._state.lock:
             return self._state.most
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._server.connections
+
     def calls(self, provider: str, path: str = "", *, status: int | None = 200) -> list[Request]:
         """The requests to one provider whose path ends so and that were answered with this status."""
         return [
@@ -146,6 +151,8 @@ class ProviderDouble:
         delay: float = 0.0,
         truncate: bool = False,
         drop: bool = False,
+        drip: float = 0.0,
+        drip_head: float = 0.0,
         bad_key: bool = False,
         too_long: bool = False,
         wrong_count: bool = False,
@@ -168,6 +175,8 @@ class ProviderDouble:
             delay: Seconds before the answer, or before what else goes wrong.
             truncate: Half the body arrives, then the connection is closed.
             drop: The connection is closed without an answer.
+            drip: Seconds between two bytes of the body.
+            drip_head: Seconds between two bytes of what comes before the body.
             bad_key: The key is refused in the provider's own words.
             too_long: The text is refused as too long in the provider's own words.
             wrong_count: The last vector or result is missing.
@@ -189,6 +198,8 @@ class ProviderDouble:
             delay=delay,
             truncate=truncate,
             drop=drop,
+            drip=drip,
+            drip_head=drip_head,
             bad_key=bad_key,
             too_long=too_long,
             wrong_count=wrong_count,
@@ -300,7 +311,14 @@ def _parsed(raw: bytes) -> Json | None:
 
 
 def _response(status: int, body: Json, fault: Fault) -> Response:
-    return Response(status=status, body=json.dumps(body).encode(), headers=fault.headers, half=fault.truncate)
+    return Response(
+        status=status,
+        body=json.dumps(body).encode(),
+        headers=fault.headers,
+        half=fault.truncate,
+        drip=fault.drip,
+        drip_head=fault.drip_head,
+    )
 
 
 def _same(one: Json, other: Json) -> bool:

@@ -48,6 +48,8 @@ class Fault:
     delay: float = 0.0
     truncate: bool = False
     drop: bool = False
+    drip: float = 0.0
+    drip_head: float = 0.0
     bad_key: bool = False
     too_long: bool = False
     wrong_count: bool = False

@@ -67,6 +67,17 @@ class OutlineContextualizer:
             made.append(replace(chunk, context=context))
         return made
 
+    def placeless(self, document: Document, chunk: Chunk) -> str:
+        """The context of *chunk* without the name of its file; see `PlacelessContextualizer`."""
+        file = file_name(document)
+        if not file:
+            return chunk.context
+        lines = (
+            "" if line == file else line.removeprefix(f"{file}: ").removeprefix(f"{file}{_JOINT}")
+            for line in chunk.context.split("\n")
+        )
+        return "\n".join(filter(None, lines))
+
 
 class NoContext:
     """Leaves chunks as they are."""

@@ -3,6 +3,9 @@
 The dense vector is what sentence-transformers computes. The two other heads lie beside the weights as
 `sparse_linear.pt` and `colbert_linear.pt` and are applied to the same token states, as FlagEmbedding does
 (Chen et al., "BGE M3-Embedding", Findings of ACL 2024, section 3.2).
+
+Of a query a search wants one output after the other, or two at once in two threads. The token states of the
+last few queries are kept, so that the model runs once.
 """
 
 from __future__ import annotations
@@ -16,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragweft.embedding.checkpoint import find_checkpoint
+from ragweft.embedding.recent import Recent
 from ragweft.embedding.sentence import SentenceTransformerEmbedder
 from ragweft.errors import RecipeError
+from ragweft.providers.owned import PerProcess
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["BgeM3", "BgeM3Outputs"]
 
 _SPARSE, _MULTI = "sparse_linear.pt", "colbert_linear.pt"
+_REMEMBERED = 8
+"""Queries: as many as are searched for side by side, rather than asked again."""
+_LONGEST = 8_000
+"""Characters of a query that is remembered: a token takes 4 KB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +48,15 @@ class BgeM3Outputs:
     """As `BgeM3.lexical_weights`; empty without that head."""
     token_vectors: Sequence[Vectors]
     """As `BgeM3.token_vectors`; empty without that head."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What the model made of one text, before the other heads."""
+
+    vector: Vector
+    parts: Sequence[tuple[Any, Any]]
+    """Token numbers and states, tensors on the model's device; a text that fits the window is one part."""
 
 
 class BgeM3:
@@ -71,6 +89,7 @@ class BgeM3:
             window=window,
         )
         self._heads: dict[str, _Head] = {}
+        self._recent = PerProcess(lambda: Recent(self._read, most=_REMEMBERED))
 
     def __repr__(self) -> str:
         return f"BgeM3({self._dense.name!r})"
@@ -129,19 +148,39 @@ class BgeM3:
         return self._dense.embed_batches(texts)
 
     def embed_query(self, text: str) -> Vector:
-        """As `Embedder.embed_query`; the model knows no difference of roles."""
-        return self._dense.embed_query(text)
+        """As `Embedder.embed_query`.
+
+        Raises:
+            ProviderError: the model failed.
+        """
+        return self._query(text).vector
+
+    def query_token_vectors(self, text: str) -> Vectors:
+        """As `token_vectors` of one query, of the same pass as its vector.
+
+        Raises:
+            RecipeError: the head for tokens is not there.
+            ProviderError: the model failed.
+        """
+        head = self._head(_MULTI)
+        return _stacked([_rows(head, states) for _, states in self._query(text).parts], head.size)
 
     def lexical_weights(self, texts: Sequence[str]) -> list[dict[int, float]]:
         """Token number to weight, above 0, for the words of each text; two texts match by the products' sum.
 
-        A token that comes twice keeps its largest weight; a text over the window is read in parts.
+        A token that comes twice keeps its largest weight; a text over the window is read in parts. One text
+        alone may be a query that was embedded before, or is being embedded in another thread: then the model
+        does not run again.
 
         Raises:
             RecipeError: the head for words is not there.
             ProviderError: the model failed.
         """
-        self._head(_SPARSE)
+        head = self._head(_SPARSE)
+        if len(texts) == 1 and not self._dense.roles_differ:
+            special = self._dense.special_tokens
+            read = self._recent.get().get(texts[0], keep=False)
+            return [_merged([_largest(ids, head(states), special) for ids, states in read.parts])]
         return [dict(weights) for weights in self._outputs(texts, (_SPARSE,)).lexical_weights]
 
     def token_vectors(self, texts: Sequence[str]) -> list[Vectors]:
@@ -172,25 +211,29 @@ class BgeM3:
         special = self._dense.special_tokens if sparse is not None else frozenset[int]()
 
         def read(item: Mapping[str, Any]) -> tuple[dict[int, float], Vectors | None]:
-            mask = item["attention_mask"].bool()
-            states = item["token_embeddings"][mask].float()
-            words = {} if sparse is None else _largest(item["input_ids"][mask], sparse(states), special)
-            return words, None if multi is None else _unit(multi(states[1:]))
+            ids, states = _states(item)
+            words = {} if sparse is None else _largest(ids, sparse(states), special)
+            return words, None if multi is None else _rows(multi, states)
 
         vectors, found = self._dense.embed_and_read(texts, read)
-        size = multi.size if multi is not None else 0
         return BgeM3Outputs(
             vectors=vectors,
             lexical_weights=[_merged([words for words, _ in parts]) for parts in found] if sparse else [],
             token_vectors=[
-                np.concatenate(
-                    [np.zeros((0, size), np.float32), *(rows for _, rows in parts if rows is not None)]
-                )
-                for parts in found
+                _stacked([rows for _, rows in parts if rows is not None], multi.size) for parts in found
             ]
             if multi
             else [],
         )
+
+    def _query(self, text: str) -> _Read:
+        return self._recent.get().get(text, keep=len(text) <= _LONGEST)
+
+    def _read(self, text: str) -> _Read:
+        vectors, (parts,) = self._dense.embed_and_read([text], _states, role="query")
+        vector: Vector = vectors[0]
+        vector.flags.writeable = False
+        return _Read(vector=vector, parts=parts)
 
     def _head(self, name: str) -> _Head:
         if name not in self._heads:
@@ -232,6 +275,21 @@ class _Head:
             raise RecipeError(f"{said}; use the file of the same model")
         self._weight, self._bias = self._weight.to(states.device), self._bias.to(states.device)
         return states @ self._weight.T + self._bias
+
+
+def _states(item: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Numbers and states of a text's tokens, without padding."""
+    mask = item["attention_mask"].bool()
+    return item["input_ids"][mask], item["token_embeddings"][mask].float()
+
+
+def _rows(head: _Head, states: Any) -> Vectors:
+    """Unit vectors of all tokens but the first, which stands for the text."""
+    return _unit(head(states[1:]))
+
+
+def _stacked(parts: Sequence[Vectors], size: int) -> Vectors:
+    return np.concatenate([np.zeros((0, size), np.float32), *parts])
 
 
 def _largest(ids: Any, weights: Any, special: frozenset[int]) -> dict[int, float]:

@@ -1,8 +1,8 @@
 """Services that read a passage within its document: voyage-context models, Jina's late chunking.
 
 A document's passages go out together, as far as the model's window reaches; a longer document goes out in
-stretches of consecutive passages. What is sent decides the vectors, so a document is embedded whole again when
-any of its passages changes.
+stretches of consecutive passages. What is sent decides the vectors, so a stretch is embedded whole again when
+any of its passages changes, and is kept as soon as it has come.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from ragweft.embedding.remote import RemoteEmbedder, Reply
+from ragweft.errors import BudgetExceeded
 from ragweft.providers.policy import DOCUMENTS, TooLong
+from ragweft.providers.side_by_side import affordable
 
 if TYPE_CHECKING:
     from ragweft.types import Vectors
@@ -41,6 +43,22 @@ class GroupWire(Protocol):
 class ContextualRemoteEmbedder(RemoteEmbedder):
     """A `ContextualEmbedder` over a wire that is a `GroupWire` too."""
 
+    def stretches(self, texts: Sequence[str]) -> list[int]:
+        """As `ContextualEmbedder.stretches`: as many as the model's window and a request hold."""
+        sizes: list[int] = []
+        held = said = 0
+        for text in texts:
+            blank = not text.strip()
+            tokens = 0 if blank else self.count(text)
+            over = self.window is not None and held + tokens > self.window
+            if not sizes or (not blank and said and (over or said == self.limits.texts)):
+                sizes.append(0)
+                held = said = 0
+            sizes[-1] += 1
+            held += tokens
+            said += not blank
+        return sizes
+
     def embed_groups(self, groups: Sequence[Sequence[str]]) -> Iterator[tuple[int, Vectors]]:
         """As `ContextualEmbedder.embed_groups`.
 
@@ -49,24 +67,33 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
             BudgetExceeded: going on would cost more than whoever collects allows.
         """
         stretches = list(self._all_stretches(groups))
-        missing = Counter(place for (place, _), _ in stretches)
+        left = Counter(place for (place, _), _ in stretches)
         vectors = [np.zeros((len(group), self.space.dims), dtype=np.float32) for group in groups]
         for place in range(len(groups)):
-            if not missing[place]:
+            if not left[place]:
                 yield place, vectors[place]
         requests = list(self._requests(stretches))
 
-        def send(request: Sequence[_Stretch], stop: threading.Event) -> Vectors:
-            return self._stretches([[groups[place][at] for at in own] for place, own in request], stop)
+        def send(request: Sequence[_Stretch], stop: threading.Event | None = None) -> Vectors:
+            return self._sent([[groups[place][at] for at in own] for place, own in request], stop)
 
-        for number, rows in self.side_by_side([partial(send, request) for request in requests]):
+        def complete(request: Sequence[_Stretch], rows: Vectors) -> Iterator[tuple[int, Vectors]]:
             start = 0
-            for place, own in requests[number]:
+            for place, own in request:
                 vectors[place][own] = rows[start : start + len(own)]
                 start += len(own)
-                missing[place] -= 1
-                if not missing[place]:
+                left[place] -= 1
+                if not left[place]:
                     yield place, vectors[place]
+
+        waiting = set(range(len(requests)))
+        try:
+            for number, rows in self.side_by_side([partial(send, request) for request in requests]):
+                waiting.discard(number)
+                yield from complete(requests[number], rows)
+        except BudgetExceeded:
+            for request, rows in affordable([requests[number] for number in sorted(waiting)], send):
+                yield from complete(request, rows)
 
     def _requests(self, stretches: Sequence[tuple[_Stretch, int]]) -> Iterator[list[_Stretch]]:
         """As many stretches in a request as the service's limits allow."""
@@ -103,7 +130,7 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
             if own:
                 yield (place, own), held
 
-    def _stretches(self, groups: Sequence[Sequence[str]], stop: threading.Event) -> Vectors:
+    def _sent(self, groups: Sequence[Sequence[str]], stop: threading.Event | None) -> Vectors:
         texts = [text for group in groups for text in group]
         if len(texts) == 1 and self.too_long(texts):
             return self.embed_apart(texts, stop)
@@ -117,10 +144,10 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
             if len(groups) > 1:
                 middle = len(groups) // 2
                 halves = (groups[:middle], groups[middle:])
-                return np.concatenate([self._stretches(half, stop) for half in halves])
+                return np.concatenate([self._sent(half, stop) for half in halves])
             if len(texts) > 1:
                 middle = len(texts) // 2
                 pieces = ([texts[:middle]], [texts[middle:]])
-                return np.concatenate([self._stretches(piece, stop) for piece in pieces])
+                return np.concatenate([self._sent(piece, stop) for piece in pieces])
             return self.embed_apart(texts, stop)
         return self.checked(reply, texts, "document")

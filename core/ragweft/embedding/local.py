@@ -15,12 +15,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ragweft.embedding.checkpoint import Checkpoint, find_checkpoint, window_of
 from ragweft.errors import MissingExtra, ProviderError, RagweftError, RecipeError
 
-__all__ = ["LocalModel", "Turns", "batches", "needed", "room_beside", "working"]
+if TYPE_CHECKING:
+    from ragweft.types import Vectors
+
+__all__ = ["LocalModel", "Turns", "batches", "in_batches", "needed", "room_beside", "working"]
 
 _PACKAGE = "sentence_transformers"
 _LOADING = threading.Lock()
@@ -202,6 +205,14 @@ def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
     order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
     for start in range(0, len(order), size):
         yield order[start : start + size]
+
+
+def in_batches(
+    embed: Callable[[Sequence[str]], Vectors], texts: Sequence[str], size: int
+) -> Iterator[tuple[list[int], Vectors]]:
+    """Places of *texts* and what *embed* makes of them, batch by batch."""
+    for places in batches([len(text) for text in texts], size):
+        yield places, embed([texts[place] for place in places])
 
 
 def room_beside(spent: int, *, window: int, what: str, name: str) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragweft.embedding.checkpoint import Checkpoint, fingerprint, read_tokenizer
-from ragweft.embedding.local import Turns, batches, needed, room_beside, working
+from ragweft.embedding.local import Turns, batches, in_batches, needed, room_beside, working
 from ragweft.embedding.unit import unit_rows
 from ragweft.errors import RecipeError
 from ragweft.providers.windows import in_parts, joined, long_ones
@@ -144,8 +144,7 @@ class OnnxMiniLm:
             ProviderError: the model failed.
             RecipeError: the model cannot be read.
         """
-        for places in batches([len(text) for text in texts], self._batch_size):
-            yield places, self.embed_documents([texts[place] for place in places])
+        return in_batches(self.embed_documents, texts, self._batch_size)
 
     def embed_query(self, text: str) -> Vector:
         """As `Embedder.embed_query`; the model knows no difference of roles."""

@@ -1,14 +1,14 @@
 """Any embedding service behind the `Embedder` protocol: batches, retries, checks, prices. The wire is a detail.
 
 What is sent fits the service's limits; what comes back is counted, sized and tested for NaN before anything
-believes it. A batch the service finds too long is halved; a single text it finds too long is embedded in parts.
+believes it. Documents go out by blocking calls, patiently. Somebody waits for a query: its calls are awaited,
+and cut off together at one deadline.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,15 +18,20 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from ragweft.embedding.fitting import requests
 from ragweft.errors import BudgetExceeded, ProviderError
+from ragweft.providers.background import abandoned, awaited, released
+from ragweft.providers.dialogue import answered, answered_async
 from ragweft.providers.metering import Charge, charge, reserved
-from ragweft.providers.policy import DOCUMENTS, QUERIES, Caller, PerProcess, TooLong
+from ragweft.providers.owned import PerProcess
+from ragweft.providers.policy import DOCUMENTS, QUERIES, Caller, Deadline
 from ragweft.providers.side_by_side import side_by_side
-from ragweft.providers.windows import in_parts, joined, long_ones
+from ragweft.providers.windows import long_ones
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ragweft.embedding.fitting import Requests
     from ragweft.types import Space, Vector, Vectors
 
 __all__ = ["Connection", "Limits", "RemoteEmbedder", "Reply", "Role", "Tariff", "Wire"]
@@ -54,11 +59,14 @@ class Wire(Protocol):
     """One service's wire format: a request out, a reply in, no retries, no checks."""
 
     def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
-        """One request of at most the service's own limits; raises whatever its SDK raises."""
+        """One request of at most the service's own limits; raises whatever its SDK raises.
+
+        *seconds* go to the SDK, for most of which they are from one byte of an answer to the next.
+        """
         ...
 
     async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
-        """As `send`, without blocking."""
+        """As `send`, without blocking; a call that is cancelled closes its connection."""
         ...
 
     def close(self) -> None:
@@ -127,6 +135,7 @@ class RemoteEmbedder:
         *count* tells about how many tokens a text has: services do not ship their tokenizers.
         """
         self._connection = PerProcess(connect)
+        weakref.finalize(self, _let_go, self._connection)
         self.space = space
         self.limits = limits
         self.count = count
@@ -197,7 +206,7 @@ class RemoteEmbedder:
             # Services refuse them, or tell something of nothing.
             yield blank, np.zeros((len(blank), self.space.dims), dtype=np.float32)
         batches = list(self._batches(texts))
-        sends = [partial(self._sent, [texts[place] for place in batch], "document") for batch in batches]
+        sends = [partial(self.embed_apart, [texts[place] for place in batch]) for batch in batches]
         left = set(range(len(batches)))
         try:
             for number, vectors in self.side_by_side(sends):
@@ -206,7 +215,7 @@ class RemoteEmbedder:
         except BudgetExceeded:
             # A bound on a whole batch may be beyond a cap that leaves room for some of its texts.
             for place in (place for number in sorted(left) for place in batches[number]):
-                yield [place], self._sent([texts[place]], "document")
+                yield [place], self.embed_apart([texts[place]])
 
     def side_by_side(
         self, sends: Sequence[Callable[[threading.Event], Vectors]]
@@ -215,33 +224,40 @@ class RemoteEmbedder:
         return side_by_side(sends, at_once=self.connection.caller.at_once)
 
     def embed_query(self, text: str) -> Vector:
-        """As `Embedder.embed_query`; the last few hundred are remembered."""
-        known = self._known(text)
-        return known if known is not None else self._remembered(text, self._sent([text], "query"))
+        """As `Embedder.embed_query`; the last few hundred are remembered.
+
+        Raises:
+            ProviderError: as `embed_documents`, or there was no answer within the seconds of `QUERIES`.
+            BudgetExceeded: as `embed_documents`.
+        """
+        if (known := self._known(text)) is not None:
+            return known
+        connection, deadline = self.connection, Deadline(seconds=QUERIES.seconds)
+
+        def ask(texts: Sequence[str]) -> Vectors:
+            reply = awaited(partial(self._query_reply, connection, texts, deadline))
+            return self.checked(reply, texts, "query")
+
+        return self._remembered(text, answered(self._fitting([text]), ask))
 
     async def aembed_query(self, text: str) -> Vector:
         """As `embed_query`, without blocking the running loop."""
-        known = self._known(text)
-        if known is not None:
+        if (known := self._known(text)) is not None:
             return known
-        parts, sizes = in_parts([text], window=self.window, count=self.count)
-        connection = self.connection
-        send = partial(connection.wires["query"].asend, parts, "query", seconds=QUERIES.timeout)
-        try:
-            reply = await connection.caller.acall(send, QUERIES, holding=self.cost(parts, "query"))
-        except TooLong:
-            # As rare as it is long: the way by halves is walked in a thread.
-            context, ask = contextvars.copy_context(), partial(self._sent, [text], "query")
-            vectors = await asyncio.get_running_loop().run_in_executor(None, context.run, ask)
-            return self._remembered(text, vectors)
-        vectors = joined(self.checked(reply, parts, "query"), parts, sizes, count=self.count)
-        return self._remembered(text, vectors)
+        connection, deadline = self.connection, Deadline(seconds=QUERIES.seconds)
+
+        async def ask(texts: Sequence[str]) -> Vectors:
+            reply = await self._query_reply(connection, texts, deadline)
+            return self.checked(reply, texts, "query")
+
+        return self._remembered(text, await answered_async(self._fitting([text]), ask))
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
         if connection := self._connection.peek():
             for wire in connection.distinct:
                 wire.close()
+                released(wire.aclose)
 
     async def aclose(self) -> None:
         """Let go of the running loop's connections; idempotent."""
@@ -256,8 +272,9 @@ class RemoteEmbedder:
             ProviderError: it did not answer, or with no vector.
         """
         texts = ["ragweft"]
-        send = partial(self.connection.wires["document"].send, texts, "document", seconds=QUERIES.timeout)
-        reply = self.connection.caller.call(send, QUERIES, holding=self.cost(texts, "document"))
+        connection = self.connection
+        send = partial(connection.wires["document"].asend, texts, "document", seconds=QUERIES.timeout)
+        reply = awaited(partial(connection.caller.acall, send, QUERIES, holding=self.cost(texts, "document")))
         self._charged(reply, texts, "document")
         if len(reply.vectors) != 1 or not len(reply.vectors[0]):
             said = f"{len(reply.vectors)} vectors came back for 1 text"
@@ -285,40 +302,23 @@ class RemoteEmbedder:
 
     def embed_apart(self, texts: Sequence[str], stop: threading.Event | None = None) -> Vectors:
         """Documents each by itself, those over the window in parts; *stop* ends waits."""
-        return self._sent(texts, "document", stop)
-
-    def _sent(self, texts: Sequence[str], role: Role, stop: threading.Event | None = None) -> Vectors:
-        """Unit vectors of *texts*, those over the window in parts."""
-        parts, sizes = in_parts(texts, window=self.window, count=self.count)
-        vectors = np.concatenate(
-            [
-                self._halved(parts[start : start + self.limits.texts], role, stop)
-                for start in range(0, len(parts), self.limits.texts)
-            ]
-        )
-        return joined(vectors, parts, sizes, count=self.count)
-
-    def _halved(self, texts: Sequence[str], role: Role, stop: threading.Event | None) -> Vectors:
-        """Unit vectors of *texts*; where the service finds them too long, of halves sent one by one."""
-        policy = QUERIES if role == "query" else DOCUMENTS
         connection = self.connection
-        send = partial(connection.wires[role].send, texts, role, seconds=policy.timeout)
-        try:
-            reply = connection.caller.call(send, policy, holding=self.cost(texts, role), stop=stop)
-        except TooLong as error:
-            if len(texts) > 1:
-                middle = len(texts) // 2
-                halves = (texts[:middle], texts[middle:])
-                return np.concatenate([self._halved(half, role, stop) for half in halves])
-            # The bound on its tokens was no bound for this tokenizer.
-            (text,) = texts
-            shorter = max(1, self.count(text) * 2 // 3)
-            parts, sizes = in_parts([text], window=shorter, count=self.count)
-            if len(parts) == 1:
-                raise error.refused from error.__cause__
-            vectors = np.concatenate([self._halved([part], role, stop) for part in parts])
-            return joined(vectors, parts, sizes, count=self.count)
-        return self.checked(reply, texts, role)
+
+        def ask(some: Sequence[str]) -> Vectors:
+            send = partial(connection.wires["document"].send, some, "document", seconds=DOCUMENTS.timeout)
+            holding = self.cost(some, "document")
+            reply = connection.caller.call(send, DOCUMENTS, holding=holding, stop=stop)
+            return self.checked(reply, some, "document")
+
+        return answered(self._fitting(texts), ask)
+
+    async def _query_reply(self, connection: Connection, texts: Sequence[str], deadline: Deadline) -> Reply:
+        send = partial(connection.wires["query"].asend, texts, "query", seconds=QUERIES.timeout)
+        holding = self.cost(texts, "query")
+        return await connection.caller.acall(send, QUERIES, deadline=deadline, holding=holding)
+
+    def _fitting(self, texts: Sequence[str]) -> Requests:
+        return requests(texts, most=self.limits.texts, window=self.window, count=self.count)
 
     def checked(self, reply: Reply, texts: Sequence[str], role: Role) -> Vectors:
         """The reply's vectors at unit length, after it was charged: a wrong answer costs like a right one.
@@ -381,3 +381,10 @@ class RemoteEmbedder:
             while len(self._asked) > _REMEMBERED:
                 self._asked.popitem(last=False)
         return vector
+
+
+def _let_go(connection: PerProcess[Connection]) -> None:
+    """Close what nobody closed, when the embedder is collected or the program ends."""
+    if held := connection.peek():
+        for wire in held.distinct:
+            abandoned(wire.aclose)

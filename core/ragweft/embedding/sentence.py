@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from ragweft.embedding.local import LocalModel, batches, room_beside
+from ragweft.embedding.local import LocalModel, batches, in_batches, room_beside
 from ragweft.embedding.unit import unit_rows
 from ragweft.errors import RecipeError
 from ragweft.providers.windows import in_parts, joined, long_ones
@@ -131,6 +131,11 @@ class SentenceTransformerEmbedder:
         return self._local.window
 
     @property
+    def roles_differ(self) -> bool:
+        """Whether other words are put in front of a query than of a document."""
+        return self._prompt("query") != self._prompt("document")
+
+    @property
     def special_tokens(self) -> frozenset[int]:
         """Numbers of the tokens that stand for no word, such as beginning, end and padding."""
         return frozenset(self._local.load().tokenizer.all_special_ids)
@@ -166,8 +171,7 @@ class SentenceTransformerEmbedder:
             ProviderError: the model failed.
             RecipeError: the model cannot be loaded.
         """
-        for places in batches([len(text) for text in texts], self._batch_size):
-            yield places, self.embed_documents([texts[place] for place in places])
+        return in_batches(self.embed_documents, texts, self._batch_size)
 
     def embed_query(self, text: str) -> Vector:
         """As `Embedder.embed_query`; a question over the window is embedded in parts, too."""

@@ -19,7 +19,14 @@ from ragweft.errors import LoadError, ProviderError
 from ragweft.ingestion.word_weights import small_batches
 from ragweft.ledger.filters import clean_metadata
 from ragweft.ledger.writer import Prepared, digest_of
-from ragweft.protocols import BatchEmbedder, ContextualEmbedder, TokenEmbedder, WindowedEmbedder
+from ragweft.protocols import (
+    BatchEmbedder,
+    ContextualEmbedder,
+    PlacelessContextualizer,
+    PricedEmbedder,
+    TokenEmbedder,
+    WindowedEmbedder,
+)
 
 if TYPE_CHECKING:
     from ragweft.ingestion.word_weights import WordWeights
@@ -74,10 +81,17 @@ class Pipeline:
         self._by_tokens = embedder if same and isinstance(embedder, TokenEmbedder) else None
         self._store = store
         self._words = words
-        self._grouped = " | by document" if isinstance(embedder, ContextualEmbedder) else ""
-        self.fingerprint = f"{chunker.fingerprint} | {contextualizer.fingerprint}{self._grouped}"
-        """How documents are cut, placed and grouped: a stored document with another one is cut anew."""
-        self.given = f"given{self._grouped}"
+        # What a service is paid for is sent without the name of its file, so that moving it costs nothing.
+        self._placeless = (
+            contextualizer
+            if isinstance(embedder, PricedEmbedder) and isinstance(contextualizer, PlacelessContextualizer)
+            else None
+        )
+        sent = " | placeless" if self._placeless is not None else ""
+        sent += " | in stretches" if isinstance(embedder, ContextualEmbedder) else ""
+        self.fingerprint = f"{chunker.fingerprint} | {contextualizer.fingerprint}{sent}"
+        """How documents are cut, placed and sent: a stored document with another one is cut anew."""
+        self.given = f"given{sent}"
         """The same of documents that are given in chunks."""
 
     def __repr__(self) -> str:
@@ -118,13 +132,16 @@ class Pipeline:
         own = {} if document.source is None else {"source": document.source}
         document = replace(document, metadata={**document.metadata, **own})
         chunks = [replace(c, metadata={**document.metadata, **c.metadata, **own}) for c in chunks]
+        sent, groups, inputs = self._embedded(document, chunks)
         tokens = [self._vocabulary.encode(c.indexed_text).ids.astype("<i4").tobytes() for c in chunks]
         return Prepared(
             document=document,
             digest=digest,
             pipeline=self.fingerprint if loaded.chunks is None else self.given,
             chunks=chunks,
-            inputs=self._inputs(chunks),
+            sent=sent,
+            groups=groups,
+            inputs=inputs,
             tokens=tokens,
             joins=loaded.chunks is not None,
             size=loaded.size,
@@ -143,9 +160,7 @@ class Pipeline:
     def missing(self, prepared: Sequence[Prepared]) -> dict[bytes, str]:
         """What of *prepared* would have to be embedded: digest to text, each once."""
         wanted = {
-            digest: chunk.indexed_text
-            for item in prepared
-            for chunk, digest in zip(item.chunks, item.inputs, strict=True)
+            digest: text for item in prepared for text, digest in zip(item.sent, item.inputs, strict=True)
         }
         known = self._store.known(list(wanted))
         return {digest: text for digest, text in wanted.items() if digest not in known}
@@ -184,18 +199,19 @@ class Pipeline:
 
     def _embed_in_groups(self, embedder: ContextualEmbedder, prepared: Sequence[Prepared]) -> None:
         missing = self.missing(prepared)
-        # A passage's vector depends on the passages around it: a document is embedded whole or not at all.
-        # Equal documents are one.
-        groups = list(
-            {
-                tuple(item.inputs): item
-                for item in prepared
-                if any(digest in missing for digest in item.inputs)
-            }.values()
-        )
-        texts = [[chunk.indexed_text for chunk in item.chunks] for item in groups]
+        # A passage's vector depends on the passages around it: a stretch is embedded whole or not at all. Equal
+        # ones are one.
+        groups: dict[tuple[bytes, ...], Sequence[str]] = {}
+        for item in prepared:
+            start = 0
+            for size in item.groups:
+                digests = tuple(item.inputs[start : start + size])
+                if any(digest in missing for digest in digests):
+                    groups[digests] = item.sent[start : start + size]
+                start += size
+        keys, texts = list(groups), list(groups.values())
         for place, vectors in embedder.embed_groups(texts):
-            self._put(groups[place].inputs, texts[place], vectors)
+            self._put(keys[place], texts[place], vectors)
 
     def _put(
         self,
@@ -227,12 +243,26 @@ class Pipeline:
         self._store.put(digests, vectors, long=[digests[place] for place in long], weights=packed)
         self._store.checkpoint()
 
-    def _inputs(self, chunks: Sequence[Chunk]) -> list[bytes]:
-        """Digests of everything each vector depends on."""
+    def _embedded(
+        self, document: Document, chunks: Sequence[Chunk]
+    ) -> tuple[list[str], list[int], list[bytes]]:
+        """What is embedded for each chunk, in which groups, and digests of all that a vector depends on."""
         texts = [chunk.indexed_text for chunk in chunks]
-        if isinstance(self.embedder, ContextualEmbedder):
-            return [digest_of(str(place), *texts) for place in range(len(texts))]
-        return [digest_of(text) for text in texts]
+        if self._placeless is not None:
+            contexts = [self._placeless.placeless(document, chunk) for chunk in chunks]
+            texts = [replace(c, context=new).indexed_text for c, new in zip(chunks, contexts, strict=True)]
+        if not isinstance(self.embedder, ContextualEmbedder):
+            return texts, [], [digest_of(text) for text in texts]
+        sent: list[str] = []
+        inputs: list[bytes] = []
+        groups = list(self.embedder.stretches(texts)) if texts else []
+        for size in groups:
+            start = len(sent)
+            # One context is enough for a stretch: repeated, it would be read as part of the document.
+            own = [texts[start], *(chunk.text for chunk in chunks[start + 1 : start + size])]
+            sent += own
+            inputs += [digest_of(str(place), *own) for place in range(size)]
+        return sent, groups, inputs
 
 
 def batched(items: Iterable[Loaded]) -> Iterator[list[Loaded]]:

@@ -45,8 +45,12 @@ class Prepared:
     """Of text, title, format and metadata: an equal digest and pipeline means there is nothing to do."""
     pipeline: str
     chunks: Sequence[Chunk]
+    sent: Sequence[str]
+    """For each chunk the text that is embedded."""
+    groups: Sequence[int]
+    """How many chunks each stretch of them has that is embedded together; empty: each by itself."""
     inputs: Sequence[bytes]
-    """For each chunk the digest of what was embedded."""
+    """For each chunk the digest of what its vector depends on."""
     tokens: Sequence[bytes]
     """Of each chunk's indexed text in the static table, little-endian int32."""
     joins: bool = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ragweft.errors import MissingExtra
-from ragweft.providers.policy import PerLoop
+from ragweft.providers.owned import PerLoop, PerProcess
 
 if TYPE_CHECKING:
     import httpx
-    from cohere import AsyncClientV2
+    from cohere import AsyncClientV2, ClientV2
 
     from ragweft.providers.keys import Secret
 
@@ -30,14 +30,23 @@ class CohereClients:
             from cohere import AsyncClientV2, ClientV2
         except ImportError:
             raise MissingExtra(package="cohere", extra="cohere") from None
-        self._http = httpx.Client()
-        self.client = ClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=self._http)
+
+        def blocking() -> tuple[httpx.Client, ClientV2]:
+            http = httpx.Client()
+            return http, ClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=http)
 
         def asynchronous() -> tuple[httpx.AsyncClient, AsyncClientV2]:
             http = httpx.AsyncClient()
             return http, AsyncClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=http)
 
-        self._held: PerLoop[tuple[httpx.AsyncClient, AsyncClientV2]] = PerLoop(asynchronous)
+        self._blocking = PerProcess(blocking)
+        self._held = PerLoop(asynchronous)
+
+    @property
+    def client(self) -> ClientV2:
+        """For blocking calls of any thread."""
+        _, client = self._blocking.get()
+        return client
 
     @property
     def asynchronous(self) -> AsyncClientV2:
@@ -47,7 +56,8 @@ class CohereClients:
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
-        self._http.close()
+        if held := self._blocking.peek():
+            held[0].close()
 
     async def aclose(self) -> None:
         """Let go of the running loop's connections; idempotent."""

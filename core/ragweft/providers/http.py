@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ragweft.providers.policy import PerLoop
+from ragweft.providers.owned import PerLoop, PerProcess
 
 if TYPE_CHECKING:
     import httpx
@@ -23,12 +23,12 @@ class JsonService:
 
         self._base = base_url.rstrip("/")
         headers = {"authorization": f"Bearer {key.reveal()}", "accept": "application/json"}
-        self._client = httpx.Client(headers=headers)
-        self._async: PerLoop[httpx.AsyncClient] = PerLoop(lambda: httpx.AsyncClient(headers=headers))
+        self._client = PerProcess(lambda: httpx.Client(headers=headers))
+        self._async = PerLoop(lambda: httpx.AsyncClient(headers=headers))
 
     def post(self, path: str, body: Mapping[str, Any], *, seconds: float) -> Any:
         """What the service answers to *body* at *path*."""
-        return _read(self._client.post(f"{self._base}{path}", json=body, timeout=seconds))
+        return _read(self._client.get().post(f"{self._base}{path}", json=body, timeout=seconds))
 
     async def apost(self, path: str, body: Mapping[str, Any], *, seconds: float) -> Any:
         """As `post`, without blocking."""
@@ -36,7 +36,8 @@ class JsonService:
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
-        self._client.close()
+        if client := self._client.peek():
+            client.close()
 
     async def aclose(self) -> None:
         """Let go of the running loop's connections; idempotent."""

@@ -2,29 +2,41 @@
 
 The SDKs' own retries are switched off: they differ in what they retry, ignore what the service asks for, and
 cannot see a budget. Waiting is `tenacity`'s business; what is worth waiting for is `failures`'.
+
+Their time-outs are no bound either: most count from one byte to the next, and start anew with every try. So a
+call somebody waits for is a coroutine, which can be cut off wherever it is, and lets go of its connection then;
+`background` runs it for those who block.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ragweft.errors import ProviderError, RagweftError
 from ragweft.providers.failures import Failure, failure_of, scrubbed
+from ragweft.providers.owned import PerLoop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tenacity import RetryCallState
 
-__all__ = ["DOCUMENTS", "QUERIES", "Caller", "Interrupted", "PerLoop", "PerProcess", "Policy", "TooLong"]
+__all__ = [
+    "DOCUMENTS",
+    "QUERIES",
+    "Caller",
+    "Deadline",
+    "Interrupted",
+    "Policy",
+    "TooLong",
+]
 
 T = TypeVar("T")
 
@@ -36,15 +48,28 @@ class Policy:
     attempts: int
     """Calls in all, at most."""
     seconds: float
-    """From the first call to the last retry, at most; what a service asks to wait is included."""
+    """What a service asks to wait is included. `Caller.acall` is cut off after so long, wherever it is;
+    `Caller.call` begins no other try."""
     timeout: float
-    """Of one call."""
+    """What an SDK is told for one call; to most of them, from one byte to the next."""
     first_wait: float = 0.5
     """Mean of the first wait; doubled each time, with full jitter (Brooker, "Exponential Backoff And Jitter",
     AWS Architecture Blog, 2015)."""
     longest_wait: float = 30.0
-    urgent: bool = False
-    """Whether somebody waits for the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """Until when somebody waits: one for all the calls a question takes."""
+
+    seconds: float
+    """In all."""
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        """Seconds from now; 0 when it has passed."""
+        return max(0.0, self.begun + self.seconds - time.monotonic())
 
 
 _UNREADABLE = (LookupError, TypeError, AttributeError, ValueError)
@@ -54,7 +79,7 @@ _KEY = re.compile(r"api.?key", re.IGNORECASE)
 
 DOCUMENTS = Policy(attempts=8, seconds=300.0, timeout=120.0)
 """A sync can wait: rate limits pass within a minute or two."""
-QUERIES = Policy(attempts=3, seconds=8.0, timeout=8.0, first_wait=0.2, longest_wait=2.0, urgent=True)
+QUERIES = Policy(attempts=3, seconds=8.0, timeout=8.0, first_wait=0.2, longest_wait=2.0)
 """A person waits: after that the other leg answers alone."""
 
 
@@ -65,60 +90,6 @@ class TooLong(Exception):
         super().__init__(str(refused))
         self.refused = refused
         """What to raise where there is no less to send."""
-
-
-class PerLoop(Generic[T]):
-    """One object for every running event loop: clients and semaphores belong to the loop they were made in."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._held: dict[int, tuple[asyncio.AbstractEventLoop, T]] = {}
-
-    def get(self) -> T:
-        """The running loop's own."""
-        loop = asyncio.get_running_loop()
-        found = self._held.get(id(loop))
-        if found is None or found[0] is not loop:
-            # What belongs to a loop that has ended cannot be closed any more, only let go of.
-            self._held = {key: pair for key, pair in self._held.items() if not pair[0].is_closed()}
-            found = self._held[id(loop)] = (loop, self._make())
-        return found[1]
-
-    def pop(self) -> T | None:
-        """The running loop's own, forgotten; None if there is none."""
-        found = self._held.pop(id(asyncio.get_running_loop()), None)
-        return found[1] if found is not None else None
-
-    def clear(self) -> None:
-        """Forget all of them."""
-        self._held = {}
-
-
-class PerProcess(Generic[T]):
-    """One object for every process, made at first use: a forked child never writes to its parent's sockets."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._pid = 0
-        self._held: T | None = None
-        self._lock = threading.Lock()
-        self._inherited: list[T] = []
-
-    def get(self) -> T:
-        """The one of the running process."""
-        if self._pid != os.getpid():
-            # The parent's lock may have been held when it forked. Its object is its own: kept, never closed.
-            if self._held is not None:
-                self._inherited.append(self._held)
-            self._lock, self._held, self._pid = threading.Lock(), None, os.getpid()
-        with self._lock:
-            if self._held is None:
-                self._held = self._make()
-            return self._held
-
-    def peek(self) -> T | None:
-        """The one of the running process, if it was made."""
-        return self._held if self._pid == os.getpid() else None
 
 
 class Interrupted(Exception):
@@ -139,11 +110,11 @@ class Caller:
     def __init__(self, service: str, *, secrets: Sequence[str] = (), at_once: int = 4) -> None:
         """*service* names it in errors; *secrets* never appear in them; at most *at_once* calls at a time.
 
-        Queries do not queue behind documents: each kind has so many slots.
+        Queries do not queue behind documents: `acall` has so many slots of its own in every loop.
         """
         self._service = service
         self._secrets = tuple(secret for secret in secrets if secret)
-        self._slots = {True: threading.BoundedSemaphore(at_once), False: threading.BoundedSemaphore(at_once)}
+        self._slots = threading.BoundedSemaphore(at_once)
         self._loop_slots = PerLoop(lambda: asyncio.Semaphore(at_once))
         self._lock = threading.Lock()
         self._not_before = 0.0
@@ -159,6 +130,8 @@ class Caller:
     ) -> T:
         """What *send* returns, tried again as *policy* allows; *holding* is entered for every try.
 
+        For work that can wait: a try that was begun is waited for, however long it takes.
+
         Raises:
             TooLong: the service will not take so much at once.
             Interrupted: *stop* was set while it waited.
@@ -172,18 +145,12 @@ class Caller:
             elif stop.wait(seconds):
                 raise Interrupted
 
-        started = time.monotonic()
-        for attempt in Retrying(**self._rules(policy), sleep=sleep):
+        deadline = Deadline(seconds=policy.seconds)
+        for attempt in Retrying(**self._rules(policy, deadline), sleep=sleep):
             with attempt:
-                sleep(self._wait_within(policy, started))
-                with self._slots[policy.urgent], holding():
-                    try:
-                        return send()
-                    except (RagweftError, TooLong):
-                        raise
-                    except Exception as error:  # noqa: BLE001  # judged, and raised again as one kind or another
-                        judged = self._judged(error)
-                        raise judged from judged.__cause__
+                sleep(self._wait_within(deadline))
+                with self._slots, holding(), self._judging():
+                    return send()
         raise AssertionError("tenacity ends with a result or an error")
 
     async def acall(
@@ -191,24 +158,34 @@ class Caller:
         send: Callable[[], Awaitable[T]],
         policy: Policy,
         *,
+        deadline: Deadline | None = None,
         holding: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> T:
-        """As `call`, without blocking the running loop."""
+        """As `call`, but cut off at *deadline*, which calls may share; None: after the seconds of *policy*.
+
+        For work that somebody waits for: connecting, tries, waits and the reading of an answer all count.
+
+        Raises:
+            TooLong: as `call`.
+            ProviderError: as `call`, or the time is up.
+        """
         from tenacity import AsyncRetrying
 
-        started = time.monotonic()
-        async for attempt in AsyncRetrying(**self._rules(policy), sleep=asyncio.sleep):
-            with attempt:
-                await asyncio.sleep(self._wait_within(policy, started))
-                async with self._loop_slots.get():
-                    with holding():
-                        try:
-                            return await send()
-                        except (RagweftError, TooLong):
-                            raise
-                        except Exception as error:  # noqa: BLE001  # as in `call`
-                            judged = self._judged(error)
-                            raise judged from judged.__cause__
+        until = deadline or Deadline(seconds=policy.seconds)
+        failed: list[Failure] = []
+        rules = self._rules(policy, until)
+        try:
+            async with asyncio.timeout(until.left):
+                async for attempt in AsyncRetrying(
+                    **rules, sleep=asyncio.sleep, before_sleep=lambda state: failed.append(_failure(state))
+                ):
+                    with attempt:
+                        await asyncio.sleep(self._wait_within(until))
+                        async with self._loop_slots.get():
+                            with holding(), self._judging():
+                                return await send()
+        except TimeoutError:
+            raise self._overrun(until, failed) from None
         raise AssertionError("tenacity ends with a result or an error")
 
     def refused(self, failure: Failure) -> ProviderError:
@@ -217,6 +194,23 @@ class Caller:
         status = f"{failure.status}: " if failure.status is not None else ""
         advice = _advice(failure)
         return ProviderError(f"{self._service}: {status}{said}; {advice}", retryable=failure.retryable)
+
+    def _overrun(self, deadline: Deadline, failed: Sequence[Failure]) -> ProviderError:
+        said = f"no answer within {deadline.seconds:g} s"
+        if failed:
+            status = f"{failed[-1].status}: " if failed[-1].status is not None else ""
+            said += f" (before that, {status}{failed[-1].message})"
+        return self.refused(Failure(status=None, message=said, timed_out=True))
+
+    @contextmanager
+    def _judging(self) -> Iterator[None]:
+        try:
+            yield
+        except (RagweftError, TooLong):
+            raise
+        except Exception as error:  # noqa: BLE001  # judged, and raised again as one kind or another
+            judged = self._judged(error)
+            raise judged from judged.__cause__
 
     def _judged(self, error: Exception) -> Exception:
         """What to raise for *error*. Its cause is a stand-in: SDKs' own errors show keys in a traceback."""
@@ -242,22 +236,22 @@ class Caller:
         judged.__cause__ = ProviderError(told, retryable=False)
         return judged
 
-    def _wait_within(self, policy: Policy, started: float) -> float:
+    def _wait_within(self, deadline: Deadline) -> float:
         """Seconds until the service may be called again.
 
         Raises:
-            ProviderError: that is longer than *policy* waits.
+            ProviderError: that is after *deadline*.
         """
         with self._lock:
             wait = max(0.0, self._not_before - time.monotonic())
-        if time.monotonic() + wait - started > policy.seconds:
+        if wait > deadline.left:
             raise ProviderError(
                 f"{self._service}: it asked not to be called for another {wait:.0f} s; try again later",
                 retryable=True,
             )
         return wait
 
-    def _rules(self, policy: Policy) -> dict[str, Any]:
+    def _rules(self, policy: Policy, deadline: Deadline) -> dict[str, Any]:
         from tenacity import retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
         jittered = wait_random_exponential(multiplier=policy.first_wait, max=policy.longest_wait)
@@ -268,8 +262,7 @@ class Caller:
             return float(jittered(state)) if asked is None else asked
 
         def stop(state: RetryCallState) -> bool:
-            spent = time.monotonic() - state.start_time
-            return bool(tried(state)) or spent + (_failure(state).retry_after or 0.0) > policy.seconds
+            return bool(tried(state)) or state.upcoming_sleep >= deadline.left
 
         def give_up(state: RetryCallState) -> NoReturn:
             last = state.outcome.exception() if state.outcome else None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from ragweft.errors import BudgetExceeded
 from ragweft.providers.policy import Interrupted
 
-__all__ = ["side_by_side"]
+__all__ = ["affordable", "side_by_side"]
 
 T = TypeVar("T")
+S = TypeVar("S")
 _LOOK = 0.5
 """Seconds after which a waiting main thread looks whether it was interrupted; Windows would not tell it."""
 
@@ -61,3 +64,28 @@ def side_by_side(sends: Sequence[Callable[[threading.Event], T]], *, at_once: in
         pool.shutdown(wait=False, cancel_futures=True)
     if error is not None:
         raise error
+
+
+def affordable(
+    batches: Iterable[Sequence[S]], send: Callable[[Sequence[S]], T]
+) -> Iterator[tuple[Sequence[S], T]]:
+    """Each of *batches*, or part of one, and what *send* gave for it, one call at a time, while a cap lasts.
+
+    What a call may cost is bounded from above before it is sent, and calls side by side are bounded together:
+    near a cap one at a time may be sent where several may not, and half a batch where a whole one may not.
+
+    Raises:
+        BudgetExceeded: what is left is not enough for the next one by itself.
+    """
+    waiting = deque(batches)
+    while waiting:
+        batch = waiting.popleft()
+        try:
+            found = send(batch)
+        except BudgetExceeded:
+            if len(batch) < 2:
+                raise
+            middle = len(batch) // 2
+            waiting.extendleft((batch[middle:], batch[:middle]))
+            continue
+        yield batch, found

@@ -1,51 +1,60 @@
-"""The connections the `voyageai` SDK opens, one `requests.Session` for each thread, and never closes."""
+"""The connections of the `voyageai` SDK, which never closes those of threads and keeps none for coroutines."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import requests
+from ragweft.providers.background import in_background
 
-__all__ = ["VoyageSessions"]
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["VoyageSessions", "own_session"]
+
+
+@contextmanager
+def own_session() -> Iterator[None]:
+    """Have the SDK open a session of its own for the calling thread within the block, and close it.
+
+    One the thread had is left alone: it is the program's, or came through a fork with its parent's sockets.
+    """
+    from voyageai.api_resources import api_requestor
+
+    held = vars(api_requestor._thread_context)  # noqa: SLF001  # there is no public way to it
+    before = held.pop("session", None)
+    try:
+        yield
+    finally:
+        if (session := held.pop("session", None)) is not None:
+            session.close()
+        if before is not None:
+            held["session"] = before
 
 
 class VoyageSessions:
-    """Keeps the sessions of threads that come back, closes those of threads that do not."""
+    """Keeps a session for queries of those who block, so that not every one has to connect anew."""
 
     def __init__(self) -> None:
-        self._kept: set[requests.Session] = set()
-        self._lock = threading.Lock()
-        self._left: list[requests.Session] = []
+        self._session: aiohttp.ClientSession | None = None
 
-    def begin(self) -> None:
-        """Leave alone what the calling thread may have inherited through a fork: sockets of its parent."""
-        if (session := _own().pop("session", None)) is not None:
-            self._left.append(session)
+    async def keep(self) -> None:
+        """Have the SDK use the kept session in the running task.
 
-    def keep(self) -> None:
-        """The calling thread will call again: its session is closed with all the others."""
-        if (session := _own().get("session")) is not None:
-            with self._lock:
-                self._kept.add(session)
+        Only on the loop in the background. On others it opens one for each call: they end whenever they like,
+        and a session that outlives its loop complains.
+        """
+        if not in_background():
+            return
+        import aiohttp
+        import voyageai
 
-    def drop(self) -> None:
-        """The calling thread is done: its session is closed now."""
-        session: requests.Session | None = _own().pop("session", None)
-        if session is not None:
-            session.close()
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession()
+        voyageai.aiosession.set(self._session)
 
-    def close(self) -> None:
-        """Close what was kept; idempotent. A session that is used again opens its connections anew."""
-        with self._lock:
-            kept, self._kept = self._kept, set()
-        for session in kept:
-            session.close()
-
-
-def _own() -> dict[str, requests.Session]:
-    """What the SDK keeps for the calling thread."""
-    from voyageai.api_resources import api_requestor
-
-    return vars(api_requestor._thread_context)  # noqa: SLF001  # there is no public way to it
+    async def aclose(self) -> None:
+        """Close the session, on the loop it is used on; idempotent."""
+        if self._session is not None and in_background():
+            await self._session.close()

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from ragweft.errors import ProviderError
+from ragweft.providers.dialogue import answered, answered_async
 from ragweft.providers.foreign import asking, is_async
 
 if TYPE_CHECKING:
@@ -111,14 +112,7 @@ class ListwiseReranker:
             ProviderError: the generator failed, or a reply held no number of a passage.
             TypeError: the generator is asynchronous; search with `asearch`.
         """
-        ranking = self._ranking(query, hits)
-        reply: str | None = None
-        while True:
-            try:
-                prompt = ranking.send(reply) if reply is not None else next(ranking)
-            except StopIteration as stop:
-                return cast("list[float]", stop.value)
-            reply = self._said(prompt)
+        return answered(self._ranking(query, hits), self._said)
 
     @property
     def arerank(self) -> Callable[[str, Sequence[Hit]], Awaitable[list[float]]] | None:
@@ -126,14 +120,7 @@ class ListwiseReranker:
         return self._arerank if self._native is not None else None
 
     async def _arerank(self, query: str, hits: Sequence[Hit]) -> list[float]:
-        ranking = self._ranking(query, hits)
-        reply: str | None = None
-        while True:
-            try:
-                prompt = ranking.send(reply) if reply is not None else next(ranking)
-            except StopIteration as stop:
-                return cast("list[float]", stop.value)
-            reply = await self._asaid(prompt)
+        return await answered_async(self._ranking(query, hits), self._asaid)
 
     def _ranking(self, query: str, hits: Sequence[Hit]) -> Generator[str, str, list[float]]:
         """One prompt after the other, each sent back its reply; returns the scores."""

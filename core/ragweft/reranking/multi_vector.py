@@ -60,7 +60,7 @@ class MultiVectorReranker:
         """
         if not hits:
             return []
-        (asked,) = self._model.token_vectors([query])
+        asked = self._model.query_token_vectors(query)
         passages = self._model.token_vectors([hit.chunk.indexed_text for hit in hits])
         if not len(asked):
             return [0.0] * len(hits)

@@ -1,15 +1,21 @@
-"""Any reranking service behind the `Reranker` protocol: one request, retried briefly, checked, priced."""
+"""Any reranking service behind the `Reranker` protocol: one request, retried briefly, checked, priced.
+
+Somebody waits for it, so it is awaited in any case, and cut off when its time is up.
+"""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ragweft.errors import ProviderError
+from ragweft.providers.background import abandoned, awaited, released
 from ragweft.providers.metering import Charge, charge, reserved
-from ragweft.providers.policy import QUERIES, Caller, PerProcess, TooLong
+from ragweft.providers.owned import PerProcess
+from ragweft.providers.policy import QUERIES, Caller, TooLong
 from ragweft.providers.windows import in_parts
 from ragweft.types import Judgement, Span
 
@@ -42,16 +48,11 @@ class RerankReply:
 class RerankWire(Protocol):
     """One service's wire format: a request out, a reply in, no retries, no checks."""
 
-    def send(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
-        """One request; raises whatever its SDK raises."""
-        ...
-
     async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
-        """As `send`, without blocking."""
-        ...
+        """One request; raises whatever its SDK raises, and closes its connection when it is cancelled.
 
-    def close(self) -> None:
-        """Let go of connections; idempotent."""
+        *seconds* go to the SDK, for most of which they are from one byte of an answer to the next.
+        """
         ...
 
     async def aclose(self) -> None:
@@ -116,6 +117,7 @@ class RemoteReranker:
         more tokens than a text has.
         """
         self._connection = PerProcess(connect)
+        weakref.finalize(self, _let_go, self._connection)
         self.name = name
         self._price = price
         self._window = window
@@ -138,17 +140,16 @@ class RemoteReranker:
         return [judgement.score for judgement in await self.ajudge(query, hits)]
 
     def judge(self, query: str, hits: Sequence[Hit]) -> list[Judgement]:
-        """As `HighlightingReranker.judge`."""
+        """As `HighlightingReranker.judge`.
+
+        Raises:
+            ProviderError: as `rerank`, or there was no answer within the seconds of `QUERIES`.
+            RecipeError: as `rerank`.
+        """
         pieces = self._pieces(query, hits)
         if not pieces:
             return [Judgement(score=0.0) for _ in hits]
-        connection = self._connection.get()
-        texts = [piece.text for piece in pieces]
-        send = partial(connection.wire.send, query, texts, seconds=QUERIES.timeout)
-        try:
-            reply = connection.caller.call(send, QUERIES, holding=self._cost(query, texts))
-        except TooLong as error:
-            raise error.refused from error.__cause__
+        reply = awaited(partial(self._reply, self._connection.get(), query, pieces))
         return self._checked(reply, query, hits, pieces)
 
     async def ajudge(self, query: str, hits: Sequence[Hit]) -> list[Judgement]:
@@ -156,19 +157,13 @@ class RemoteReranker:
         pieces = self._pieces(query, hits)
         if not pieces:
             return [Judgement(score=0.0) for _ in hits]
-        connection = self._connection.get()
-        texts = [piece.text for piece in pieces]
-        send = partial(connection.wire.asend, query, texts, seconds=QUERIES.timeout)
-        try:
-            reply = await connection.caller.acall(send, QUERIES, holding=self._cost(query, texts))
-        except TooLong as error:
-            raise error.refused from error.__cause__
+        reply = await self._reply(self._connection.get(), query, pieces)
         return self._checked(reply, query, hits, pieces)
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
         if connection := self._connection.peek():
-            connection.wire.close()
+            released(connection.wire.aclose)
 
     async def aclose(self) -> None:
         """Let go of the running loop's connections; idempotent."""
@@ -188,6 +183,14 @@ class RemoteReranker:
                 found.append(_Piece(place=place, text=part, start=start))
                 start += len(part)
         return found
+
+    async def _reply(self, connection: RerankConnection, query: str, pieces: Sequence[_Piece]) -> RerankReply:
+        texts = [piece.text for piece in pieces]
+        send = partial(connection.wire.asend, query, texts, seconds=QUERIES.timeout)
+        try:
+            return await connection.caller.acall(send, QUERIES, holding=self._cost(query, texts))
+        except TooLong as error:
+            raise error.refused from error.__cause__
 
     def _checked(
         self, reply: RerankReply, query: str, hits: Sequence[Hit], pieces: Sequence[_Piece]
@@ -230,3 +233,9 @@ def _own(hit: Hit, spans: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
         if start < end:
             found.append(Span(start=start, end=end))
     return tuple(found)
+
+
+def _let_go(connection: PerProcess[RerankConnection]) -> None:
+    """Close what nobody closed, when the reranker is collected or the program ends."""
+    if held := connection.peek():
+        abandoned(held.wire.aclose)

@@ -27,18 +27,10 @@ class CohereRerank:
         self._model, self._window = model, window
         self._clients = CohereClients(key, base_url)
 
-    def send(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
-        """As `RerankWire.send`."""
-        return _cohere_reply(self._clients.client.rerank(**self._request(query, passages, seconds)))
-
     async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
         """As `RerankWire.asend`."""
         answer = await self._clients.asynchronous.rerank(**self._request(query, passages, seconds))
         return _cohere_reply(answer)
-
-    def close(self) -> None:
-        """As `RerankWire.close`."""
-        self._clients.close()
 
     async def aclose(self) -> None:
         """As `RerankWire.aclose`."""
@@ -80,36 +72,24 @@ class VoyageRerank:
 
     def __init__(self, model: str, *, key: Secret, base_url: str | None) -> None:
         try:
-            from voyageai.client import Client
             from voyageai.client_async import AsyncClient
         except ImportError:
             raise MissingExtra(package="voyageai", extra="voyage") from None
         self._model = model
         self._key = key
         self._sessions = VoyageSessions()
-        self._sessions.begin()
         self._base = base_url.rstrip("/") if base_url else None
-        self._sync, self._async = Client, AsyncClient
-
-    def send(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
-        """As `RerankWire.send`."""
-        client = self._sync(self._key.reveal(), max_retries=1, timeout=seconds, base_url=self._base)
-        try:
-            return _voyage_reply(client.rerank(query, list(passages), self._model, truncation=False))
-        finally:
-            self._sessions.keep()
+        self._client = AsyncClient
 
     async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
         """As `RerankWire.asend`."""
-        client = self._async(self._key.reveal(), max_retries=1, timeout=seconds, base_url=self._base)
+        await self._sessions.keep()
+        client = self._client(self._key.reveal(), max_retries=1, timeout=seconds, base_url=self._base)
         return _voyage_reply(await client.rerank(query, list(passages), self._model, truncation=False))
 
-    def close(self) -> None:
-        """As `RerankWire.close`."""
-        self._sessions.close()
-
     async def aclose(self) -> None:
-        """As `RerankWire.aclose`; the SDK opens a session for each call."""
+        """As `RerankWire.aclose`."""
+        await self._sessions.aclose()
 
 
 def _voyage_reply(answer: Any) -> RerankReply:
@@ -128,18 +108,10 @@ class JinaRerank:
         self._model = model
         self._service = JsonService(base_url or _JINA, key)
 
-    def send(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
-        """As `RerankWire.send`."""
-        return _jina_reply(self._service.post("/rerank", self._request(query, passages), seconds=seconds))
-
     async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
         """As `RerankWire.asend`."""
         answer = await self._service.apost("/rerank", self._request(query, passages), seconds=seconds)
         return _jina_reply(answer)
-
-    def close(self) -> None:
-        """As `RerankWire.close`."""
-        self._service.close()
 
     async def aclose(self) -> None:
         """As `RerankWire.aclose`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragweft.embedding.remote import Reply, Role
 from ragweft.errors import MissingExtra
-from ragweft.providers.policy import PerLoop
+from ragweft.providers.owned import PerLoop, PerProcess
 
 if TYPE_CHECKING:
     from ragweft.providers.keys import Secret
@@ -32,7 +32,9 @@ class GoogleWire:
         self._spoken = model.startswith("gemini-embedding-2")
         options: dict[str, Any] = {"base_url": base_url} if base_url else {}
         # Held: a client that is collected closes its connections under the call.
-        self._client = genai.Client(api_key=key.reveal(), http_options=types.HttpOptions(**options))
+        self._client = PerProcess(
+            lambda: genai.Client(api_key=key.reveal(), http_options=types.HttpOptions(**options))
+        )
 
         def asynchronous() -> tuple[httpx2.AsyncClient, genai.Client]:
             # Named, or the SDK takes aiohttp wherever some other package has brought that.
@@ -44,7 +46,7 @@ class GoogleWire:
 
     def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.send`."""
-        return _reply(self._client.models.embed_content(**self._request(texts, role, seconds)))
+        return _reply(self._client.get().models.embed_content(**self._request(texts, role, seconds)))
 
     async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.asend`."""
@@ -53,7 +55,8 @@ class GoogleWire:
 
     def close(self) -> None:
         """As `Wire.close`."""
-        self._client.close()
+        if client := self._client.peek():
+            client.close()
 
     async def aclose(self) -> None:
         """As `Wire.aclose`."""

@@ -10,7 +10,7 @@ from ragweft.embedding.remote import Reply, Role
 from ragweft.embedding.wires.decoding import from_base64, in_order
 from ragweft.errors import MissingExtra, ProviderError
 from ragweft.providers.failures import scrubbed
-from ragweft.providers.policy import PerLoop
+from ragweft.providers.owned import PerLoop, PerProcess
 
 if TYPE_CHECKING:
     from ragweft.providers.keys import Secret
@@ -69,12 +69,12 @@ class OpenAIWire:
         given: dict[str, Any] = {"api_key": key.reveal() or "none", "max_retries": 0}
         if address := base_url or dialect.base_url:
             given["base_url"] = address
-        self._client = OpenAI(**given)
-        self._async: PerLoop[AsyncOpenAI] = PerLoop(lambda: AsyncOpenAI(**given))
+        self._client = PerProcess(lambda: OpenAI(**given))
+        self._async = PerLoop(lambda: AsyncOpenAI(**given))
 
     def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.send`."""
-        return _reply(self._client.embeddings.create(**self._request(texts, role, seconds)))
+        return _reply(self._client.get().embeddings.create(**self._request(texts, role, seconds)))
 
     async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.asend`."""
@@ -85,11 +85,12 @@ class OpenAIWire:
         (texts,) = groups
         request = self._request(texts, "document", seconds)
         request["extra_body"] = {**request["extra_body"], "late_chunking": True}
-        return _reply(self._client.embeddings.create(**request))
+        return _reply(self._client.get().embeddings.create(**request))
 
     def close(self) -> None:
         """As `Wire.close`."""
-        self._client.close()
+        if client := self._client.peek():
+            client.close()
 
     async def aclose(self) -> None:
         """As `Wire.aclose`."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ragweft.embedding.remote import Reply, Role
 from ragweft.embedding.wires.decoding import decoded, in_order
 from ragweft.errors import MissingExtra
-from ragweft.providers.voyage_sessions import VoyageSessions
+from ragweft.providers.voyage_sessions import VoyageSessions, own_session
 
 if TYPE_CHECKING:
     from ragweft.providers.keys import Secret
@@ -43,33 +43,29 @@ class VoyageWire:
         elif self._multimodal:
             self._resource = MultimodalEmbedding
         self._sessions = VoyageSessions()
-        self._sessions.begin()
 
     def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.send`."""
-        try:
+        with own_session():
             return self._reply(self._resource.create(**self._request(texts, role, seconds)))
-        finally:
-            self._sessions.keep() if role == "query" else self._sessions.drop()
 
     async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.asend`."""
+        await self._sessions.keep()
         return self._reply(await self._resource.acreate(**self._request(texts, role, seconds)))
 
     def send_groups(self, groups: Sequence[Sequence[str]], *, seconds: float) -> Reply:
         """As `GroupWire.send_groups`; only of the voyage-context models."""
-        try:
-            given = {"inputs": [list(group) for group in groups], **self._common("document", seconds)}
+        given = {"inputs": [list(group) for group in groups], **self._common("document", seconds)}
+        with own_session():
             return self._reply(self._resource.create(**given))
-        finally:
-            self._sessions.drop()
 
     def close(self) -> None:
-        """As `Wire.close`."""
-        self._sessions.close()
+        """As `Wire.close`; a session of the SDK ends with its call."""
 
     async def aclose(self) -> None:
-        """As `Wire.aclose`; the SDK opens a session for each call."""
+        """As `Wire.aclose`."""
+        await self._sessions.aclose()
 
     def _request(self, texts: Sequence[str], role: Role, seconds: float) -> dict[str, Any]:
         common = self._common(role, seconds)
