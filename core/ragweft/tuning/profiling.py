@@ -55,13 +55,16 @@ _OTHER = Prior(mean=0.5, deviation=0.3)
 """Of the built-in static vectors much is known, of another embedder little."""
 
 
-def refresh_profile(parts: Parts, *, progress: Progress, changed: bool = True) -> Tuning | None:
+def refresh_profile(
+    parts: Parts, *, progress: Progress, changed: bool = True, asking: bool = True
+) -> Tuning | None:
     """Take a new profile where the corpus has outgrown the old one, or where there is none.
 
     Args:
         parts: the index.
         progress: told how far the asking has come.
         changed: whether the corpus may have changed since the last call.
+        asking: whether the corpus may be asked; otherwise tokens are counted at most.
 
     Returns:
         What was newly found out about the weights, be it that too few questions could be asked; None if the
@@ -71,18 +74,19 @@ def refresh_profile(parts: Parts, *, progress: Progress, changed: bool = True) -
         ProviderError: the embedder failed; the counts are kept, the weights as they were.
     """
     with parts.ledger.snapshot() as snapshot:
-        if not changed and snapshot.profile_number:
-            return None
         old = snapshot.profile()
         live = snapshot.count_live()
+        # An asking that failed, or that a cap has stopped, is made up for even if nothing has changed since.
+        unasked = asking and _unasked(parts.recipe.retrieval, old.tuning if old is not None else None, live)
+        if not changed and old is not None and not unasked:
+            return None
         generation = snapshot.generation
     if not live:
         return None
-    kept = old.tuning if old is not None else None
-    if old is None or _apart(live, old.chunks, _STALE) or _unasked(parts.recipe.retrieval, kept, live):
+    if old is None or _apart(live, old.chunks, _STALE) or unasked:
         counted = _counted(parts, generation, live)
         change_profile(parts.ledger, lambda old: replace(counted, tuning=old.tuning if old else None))
-    if not _unasked(parts.recipe.retrieval, kept, live):
+    if not unasked:
         return None
     found = _asked(parts, generation=generation, live=live, progress=progress)
     change_profile(parts.ledger, lambda old: _guessed(old, found))
@@ -125,7 +129,7 @@ def keep_tuning(parts: Parts, tuning: Tuning | None, *, progress: Progress) -> N
             f"{parts.folder / 'ragweft.toml'}: [retrieval] dense_weight = {given:g} stands as long as it is a "
             'number; set it to "auto" and tune again'
         )
-    refresh_profile(parts, progress=progress, changed=False)
+    refresh_profile(parts, progress=progress, changed=False, asking=False)
     with parts.ledger.snapshot() as snapshot:
         live = snapshot.count_live()
         generation = snapshot.generation
