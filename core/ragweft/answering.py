@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ragweft.assembly import build_hybrid
 from ragweft.errors import RagweftError
 from ragweft.ledger.filters import compile_filter
+from ragweft.ledger.library import LedgerLibrary
 from ragweft.ledger.spending import record
 from ragweft.opening import as_uris
 from ragweft.providers.metering import Meter, metered
@@ -48,6 +49,7 @@ class Answering:
         self._threads = threads
         self._writing: deque[Future[None]] = deque(maxlen=_WRITING)
         self._hybrid = build_hybrid(parts, threads)
+        self._library = LedgerLibrary(parts.ledger, parts.store, parts.vocabulary)
         self._reranked = None
         if reranker is not None:
             settings = parts.recipe.rerank
@@ -78,7 +80,7 @@ class Answering:
             else:
                 found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(self._reranked.reorder(found, k=k), min_score)
-        return replace(found, usage=found.usage + meter.usage)
+        return replace(found, usage=found.usage + meter.usage, library=self._library)
 
     async def asearch(
         self,
@@ -102,7 +104,7 @@ class Answering:
             else:
                 found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(await self._reranked.areorder(found, k=k), min_score)
-        return replace(found, usage=found.usage + meter.usage)
+        return replace(found, usage=found.usage + meter.usage, library=self._library)
 
     def explain(self, query: str, chunk_id: str, *, where: Metadata | None) -> Hit | None:
         """See `Index.explain`."""

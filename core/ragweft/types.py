@@ -6,13 +6,15 @@ Offsets are Unicode code points into `Document.text`, half open. Lines are count
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ragweft.packing import Context, Expand, Library
 
     Vector: TypeAlias = NDArray[np.float32]
     """One embedding, shape (dims,), unit length."""
@@ -287,6 +289,8 @@ class Results(Sequence[Hit]):
     query: str = ""
     trace: Trace = field(default_factory=Trace)
     usage: Usage = field(default_factory=Usage)
+    library: Library | None = field(default=None, repr=False, compare=False)
+    """Where `as_context` reads around the hits; not kept when results are pickled."""
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...
@@ -306,6 +310,37 @@ class Results(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _results, (self.hits, self.query, self.trace, self.usage)
+
+    def as_context(
+        self,
+        *,
+        max_tokens: int = 4_000,
+        expand: Expand = "section",
+        diversity: float = 0.0,
+        count: Callable[[str], int] | None = None,
+    ) -> Context:
+        """The hits as numbered passages for a prompt, with their citations; `str()` of it is the text.
+
+        Neighbouring hits are merged, copies left out, and what is left of *max_tokens* goes to the sections
+        around them. See `packing.pack`; *count* None: by the index's own tokens, a fair estimate of a model's.
+
+        Raises:
+            ValueError: a number is out of range.
+        """
+        from ragweft.packing import characters, pack
+
+        shelf = self.library
+        count = count or (shelf.count if shelf is not None else characters)
+        return pack(
+            self.hits, max_tokens=max_tokens, count=count, library=shelf, expand=expand, diversity=diversity
+        )
+
+
+def _results(hits: tuple[Hit, ...], query: str, trace: Trace, usage: Usage) -> Results:
+    return Results(hits=hits, query=query, trace=trace, usage=usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

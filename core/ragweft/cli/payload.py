@@ -9,9 +9,18 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ragweft.packing import Context
     from ragweft.types import Hit, Origin, Results, SyncReport, Trace, Usage
 
-__all__ = ["chunk_payload", "hit_payload", "print_json", "results_payload", "sync_payload", "usage_payload"]
+__all__ = [
+    "chunk_payload",
+    "context_payload",
+    "hit_payload",
+    "print_json",
+    "results_payload",
+    "sync_payload",
+    "usage_payload",
+]
 
 
 def print_json(payload: Mapping[str, Any]) -> None:
@@ -73,6 +82,31 @@ def sync_payload(report: SyncReport) -> dict[str, Any]:
         "generation": report.generation,
         "usage": usage_payload(report.usage),
         "warnings": list(report.warnings),
+    }
+
+
+def context_payload(context: Context) -> dict[str, Any]:
+    """Passages packed for a prompt."""
+    return {
+        "tokens": context.tokens,
+        "left_out": context.left_out,
+        "repeated": context.repeated,
+        "passages": [
+            {
+                "number": passage.number,
+                "text": passage.text,
+                "citation": str(passage.citation),
+                "source": passage.citation.source,
+                "lines": list(passage.citation.lines) if passage.citation.lines else None,
+                "title": passage.citation.title,
+                "headings": list(passage.citation.headings),
+                "document": passage.document_id,
+                "chunks": list(passage.chunk_ids),
+                "score": round(passage.score, 6),
+                "cut": passage.cut,
+            }
+            for passage in context.passages
+        ],
     }
 
 

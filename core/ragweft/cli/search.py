@@ -55,6 +55,16 @@ def search(
             show_default=False,
         ),
     ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            "--context",
+            min=1,
+            metavar="TOKENS",
+            help="Print the hits as numbered passages for a prompt, of so many tokens at most together.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show every leg's opinion and the trace of the search.")
@@ -82,7 +92,10 @@ def search(
             narrowed = bool(paths or chosen or min_score is not None)
             left = None
             try:
-                _show(opened_index, results, report, as_json=as_json, explain=explain, narrowed=narrowed)
+                if context is not None:
+                    _print_context(results, context, as_json=as_json)
+                else:
+                    _show(opened_index, results, report, as_json=as_json, explain=explain, narrowed=narrowed)
                 sys.stdout.flush()
             except BrokenPipeError as error:
                 left = error
@@ -133,6 +146,19 @@ def _show(
         _print_pretty(results, finder, explain=explain)
     else:
         _print_plain(results, finder, explain=explain)
+
+
+def _print_context(results: Results, tokens: int, *, as_json: bool) -> None:
+    packed = results.as_context(max_tokens=tokens)
+    if as_json:
+        from ragweft.cli.payload import context_payload, print_json
+
+        print_json({"query": results.query, **context_payload(packed)})
+        return
+    if not packed.passages:
+        say("no hits: try other words" if not results else f"no hit fits into {tokens:,} tokens; allow more")
+        return
+    print(packed)
 
 
 def _print_json(results: Results, finder: WordFinder, report: SyncReport | None) -> None:

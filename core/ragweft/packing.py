@@ -1,0 +1,352 @@
+"""Hits into a prompt: merged, widened, without repetitions, numbered, within a number of tokens.
+
+What is found is small, so that it is found exactly; what is read should be whole. Neighbouring and overlapping
+hits of a document become one passage, what is left of the tokens goes to the sections around them, and what was
+said already is not said again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ragweft.choosing import diverse, without_copies
+
+if TYPE_CHECKING:
+    from ragweft.types import Chunk, Citation, Hit, Vectors
+
+__all__ = ["Context", "Expand", "Library", "Passage", "characters", "pack"]
+
+Expand = Literal["none", "section", "document"]
+
+_CUT = " […]"
+
+
+class Library(Protocol):
+    """Where packing reads more of a document than a hit holds."""
+
+    def text(self, document_id: str) -> str | None:
+        """The whole text; None if it is not there."""
+        ...
+
+    def chunks(self, document_id: str) -> Sequence[Chunk]:
+        """Its chunks, in order."""
+        ...
+
+    def vectors(self, rows: Sequence[int]) -> Vectors | None:
+        """The unit vectors of *rows*, float32, shape (len(rows), dims); None if one of them is gone."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of *text*, about."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A piece of one document, as it stands in the prompt."""
+
+    number: int
+    """From 1: what an answer cites, as [1]."""
+    text: str
+    citation: Citation
+    document_id: str
+    chunk_ids: tuple[str, ...]
+    """The hits it is made of, best first."""
+    score: float
+    """Of the best of them."""
+    cut: bool = False
+    """It alone was longer than all there was room for, and ends in […]."""
+
+    @property
+    def heading(self) -> str:
+        """The line above the text."""
+        said = self.citation.title or ""
+        names = [name for name in (said, *self.citation.headings) if name]
+        named = " › ".join(dict.fromkeys(names))
+        place = str(self.citation)
+        return f"[{self.number}] {place} — {named}" if named and named != place else f"[{self.number}] {place}"
+
+    def __str__(self) -> str:
+        return f"{self.heading}\n{self.text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Numbered passages, ready for a prompt: `str()` of it is the text."""
+
+    passages: tuple[Passage, ...] = ()
+    tokens: int = 0
+    left_out: int = 0
+    """Hits there was no room for."""
+    repeated: int = 0
+    """Hits that said again what a better one says."""
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.passages))
+
+    @property
+    def text(self) -> str:
+        """The same as `str()`."""
+        return str(self)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Piece:
+    """A stretch of a document that will be one passage."""
+
+    hits: list[Hit]
+    start: int
+    end: int
+    text: str
+    whole: str | None
+    """The document's text, if it still says what the hits say."""
+    rank: int
+
+    @property
+    def first(self) -> Hit:
+        return self.hits[0]
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """What is known of the documents the hits come from; each is read once."""
+
+    library: Library | None
+    _texts: dict[str, str | None] = field(default_factory=dict)
+    _chunks: dict[str, Sequence[Chunk]] = field(default_factory=dict)
+
+    def text(self, chunk: Chunk) -> str | None:
+        """The text of its document, if the chunk still stands in it."""
+        name, span = chunk.document_id, chunk.span
+        if self.library is None or span is None:
+            return None
+        if name not in self._texts:
+            self._texts[name] = self.library.text(name)
+        text = self._texts[name]
+        return text if text is not None and text[span.start : span.end] == chunk.text else None
+
+    def chunks(self, name: str) -> Sequence[Chunk]:
+        if name not in self._chunks:
+            found = self.library.chunks(name) if self.library is not None else ()
+            self._chunks[name] = [chunk for chunk in found if chunk.span is not None]
+        return self._chunks[name]
+
+
+def pack(
+    hits: Iterable[Hit],
+    *,
+    max_tokens: int,
+    count: Callable[[str], int],
+    library: Library | None = None,
+    expand: Expand = "section",
+    diversity: float = 0.0,
+) -> Context:
+    """The best of *hits* as numbered passages of at most *max_tokens* together, headings included.
+
+    Args:
+        hits: best first.
+        max_tokens: for everything.
+        count: tokens of a text, for whatever model will read it.
+        library: where more of a document can be read; without it hits are only merged.
+        expand: what is left of the tokens goes to the "section" around each passage, or to the whole "document"
+            where that fits.
+        diversity: from 0 to 1; above 0 hits are taken by maximal marginal relevance, with (1 - diversity) as
+            its lambda (Carbonell and Goldstein, SIGIR 1998).
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    if max_tokens < 1:
+        raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
+    if not 0.0 <= diversity <= 1.0:
+        raise ValueError(f"diversity must be from 0 to 1, got {diversity:g}")
+    ranked = list(hits)
+    if diversity:
+        ranked = diverse(ranked, diversity, library)
+    fresh = without_copies(ranked)
+    shelf = _Shelf(library)
+    pieces: list[_Piece] = []
+    left_out = 0
+    for rank, hit in enumerate(fresh):
+        grown = _with(pieces, _piece(hit, rank, shelf))
+        if _tokens(grown, count) <= max_tokens:
+            pieces = grown
+        else:
+            left_out += 1
+    if not pieces and fresh:
+        return _only(fresh[0], max_tokens, count, left_out=len(fresh) - 1, repeated=len(ranked) - len(fresh))
+    if expand != "none":
+        pieces = _widened(pieces, shelf, expand, fits=lambda grown: _tokens(grown, count) <= max_tokens)
+    passages = _numbered(pieces)
+    return Context(
+        passages=passages,
+        tokens=count("\n\n".join(map(str, passages))) if passages else 0,
+        left_out=left_out,
+        repeated=len(ranked) - len(fresh),
+    )
+
+
+def characters(text: str) -> int:
+    """Tokens of *text* where nothing better is known: one for four characters, as English prose has."""
+    return (len(text) + 3) // 4
+
+
+def _widened(
+    pieces: list[_Piece], shelf: _Shelf, expand: Expand, *, fits: Callable[[list[_Piece]], bool]
+) -> list[_Piece]:
+    """Each piece made wider step by step, the best first, until nothing more fits."""
+    stuck: set[int] = set()
+    while True:
+        grew = False
+        for piece in sorted(pieces, key=lambda piece: piece.rank):
+            if piece.rank in stuck or piece not in pieces:
+                continue
+            wider = _wider(piece, shelf, expand)
+            others = [other for other in pieces if other is not piece]
+            if wider is None or not fits(grown := _with(others, wider)):
+                stuck.add(piece.rank)
+                continue
+            pieces, grew = grown, True
+        if not grew:
+            return pieces
+
+
+def _wider(piece: _Piece, shelf: _Shelf, expand: Expand) -> _Piece | None:
+    """The piece with its neighbours, then with its section, then with the sections around that."""
+    if piece.whole is None:
+        return None
+    siblings = shelf.chunks(piece.first.chunk.document_id)
+    spans = [chunk.span for chunk in siblings]
+    inside = [n for n, span in enumerate(spans) if span and span.start < piece.end and span.end > piece.start]
+    if not inside:
+        return None
+    headings = piece.first.chunk.headings
+    levels = (
+        range(len(headings), -1, -1) if expand == "document" else range(len(headings), len(headings) - 1, -1)
+    )
+    for level in levels:
+        path = headings[:level]
+        low, high = inside[0], inside[-1]
+        while low > 0 and siblings[low - 1].headings[:level] == path:
+            low -= 1
+        while high + 1 < len(siblings) and siblings[high + 1].headings[:level] == path:
+            high += 1
+        near = (max(low, inside[0] - 1), min(high, inside[-1] + 1))
+        for first, last in (near, (low, high)):
+            one, other = spans[first], spans[last]
+            if one is None or other is None:
+                continue
+            start, end = min(one.start, piece.start), max(other.end, piece.end)
+            if (start, end) != (piece.start, piece.end):
+                return replace(piece, start=start, end=end, text=piece.whole[start:end])
+    return None
+
+
+def _piece(hit: Hit, rank: int, shelf: _Shelf) -> _Piece:
+    span = hit.chunk.span
+    return _Piece(
+        hits=[hit],
+        start=span.start if span else 0,
+        end=span.end if span else 0,
+        text=hit.chunk.text,
+        whole=shelf.text(hit.chunk),
+        rank=rank,
+    )
+
+
+def _with(pieces: Sequence[_Piece], new: _Piece) -> list[_Piece]:
+    """*pieces* and *new*, joined to those it touches."""
+    apart: list[_Piece] = []
+    for piece in pieces:
+        joined = _joined(piece, new)
+        if joined is None:
+            apart.append(piece)
+        else:
+            new = joined
+    return sorted([*apart, new], key=lambda piece: piece.rank)
+
+
+def _joined(one: _Piece, other: _Piece) -> _Piece | None:
+    """Both as one, if they overlap or nothing but white space lies between; None if not."""
+    if one.first.chunk.document_id != other.first.chunk.document_id:
+        return None
+    if one.first.chunk.span is None or other.first.chunk.span is None:
+        return None
+    left, right = sorted((one, other), key=lambda piece: (piece.start, piece.end))
+    whole = one.whole if one.whole is not None else other.whole
+    if whole is not None:
+        if right.start > left.end and whole[left.end : right.start].strip():
+            return None
+        text = whole[left.start : max(left.end, right.end)]
+    else:
+        if right.start > left.end:
+            return None
+        text = left.text + right.text[left.end - right.start :] if right.end > left.end else left.text
+    best, rest = (one, other) if one.rank <= other.rank else (other, one)
+    return _Piece(
+        hits=[*best.hits, *rest.hits],
+        start=left.start,
+        end=max(left.end, right.end),
+        text=text,
+        whole=whole,
+        rank=best.rank,
+    )
+
+
+def _numbered(pieces: Sequence[_Piece]) -> tuple[Passage, ...]:
+    return tuple(_passage(piece, number) for number, piece in enumerate(pieces, start=1))
+
+
+def _passage(piece: _Piece, number: int) -> Passage:
+    best = piece.first
+    citation = replace(
+        best.citation, lines=_lines(piece), headings=_shared([hit.chunk.headings for hit in piece.hits])
+    )
+    return Passage(
+        number=number,
+        text=piece.text.strip("\n"),
+        citation=citation,
+        document_id=best.chunk.document_id,
+        chunk_ids=tuple(hit.chunk.id for hit in piece.hits),
+        score=best.score,
+    )
+
+
+def _lines(piece: _Piece) -> tuple[int, int] | None:
+    if piece.whole is not None:
+        first = piece.whole.count("\n", 0, piece.start) + 1
+        return first, first + piece.text.rstrip("\n").count("\n")
+    known = [hit.chunk.lines for hit in piece.hits if hit.chunk.lines is not None]
+    return (min(lines[0] for lines in known), max(lines[1] for lines in known)) if known else None
+
+
+def _shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    shared = paths[0]
+    for path in paths[1:]:
+        while path[: len(shared)] != shared:
+            shared = shared[:-1]
+    return shared
+
+
+def _tokens(pieces: Sequence[_Piece], count: Callable[[str], int]) -> int:
+    return count("\n\n".join(map(str, _numbered(pieces))))
+
+
+def _only(hit: Hit, max_tokens: int, count: Callable[[str], int], *, left_out: int, repeated: int) -> Context:
+    """As much of the best hit as there is room for; it is better than nothing, and says that it was cut."""
+    piece = _piece(hit, 0, _Shelf(None))
+    words = [match.end() for match in re.finditer(r"\S+", piece.text)]
+    low, high, best = 0, len(words), Context(left_out=left_out + 1, repeated=repeated)
+    while low < high:
+        middle = (low + high + 1) // 2
+        cut = replace(_passage(piece, 1), text=piece.text[: words[middle - 1]].lstrip("\n") + _CUT, cut=True)
+        tokens = count(str(cut))
+        if tokens <= max_tokens:
+            low = middle
+            best = Context(passages=(cut,), tokens=tokens, left_out=left_out, repeated=repeated)
+        else:
+            high = middle - 1
+    return best
