@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ragweft.index import Index
     from ragweft.recipe import Recipe
     from ragweft.reindexing import estimate_reindex, reindex
+    from ragweft.reports import SyncReport
     from ragweft.retrieval.expanded import HyDE, MultiQuery
     from ragweft.types import (
         Chunk,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         Origin,
         Results,
         Span,
-        SyncReport,
         Trace,
         Usage,
     )
@@ -54,6 +54,7 @@ _HOME = {
     "MultiQuery": "ragweft.retrieval.expanded",
     "RagweftError": "ragweft.errors",
     "Recipe": "ragweft.recipe",
+    "SyncReport": "ragweft.reports",
     "estimate_reindex": "ragweft.reindexing",
     "reindex": "ragweft.reindexing",
 }

@@ -24,10 +24,12 @@ from ragweft.types import Chunk, Document
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ragweft.ingestion.takeover import Reuse
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
+    from ragweft.reports import Estimate, SyncReport
     from ragweft.tuning.candidates import Candidates
-    from ragweft.types import Estimate, Hit, Metadata, Results, SyncReport, Tuning
+    from ragweft.types import Hit, Metadata, Results, Tuning
 
 __all__ = ["Index"]
 
@@ -189,6 +191,47 @@ class Index:
             engine.billed(max_usd=max_usd) as meter,
         ):
             report = engine.intake.add(items, progress=progress)
+            return engine.settled(report, meter, progress)
+
+    def import_chroma(
+        self,
+        place: str | os.PathLike[str],
+        collection: str,
+        *,
+        document_key: str | None = None,
+        vectors: Reuse = "auto",
+        headers: Metadata | None = None,
+        tenant: str = "",
+        database: str = "",
+        progress: Progress = silent,
+        max_usd: float | None = None,
+    ) -> SyncReport:
+        """Take over a Chroma collection: a folder, `http://host:8000`, or "cloud"; it is not changed.
+
+        A record becomes a chunk of its id, text and metadata; *document_key* names the metadata that says which
+        document it is of (None: the usual ones of LangChain, LlamaIndex and loaders, else the record is one).
+        With *vectors* "auto" those that prove to be of this index's embedder are taken over too, the others and
+        with "never" all are embedded. Importing again goes on where it stopped.
+
+        Raises:
+            LoadError: there is no such collection.
+            ProviderError: the server or the embedder failed; pages before it are kept.
+            RecipeError: the index's embedder reads passages within documents.
+            BudgetExceeded: going on would cost more than *max_usd*; likewise.
+        """
+        from ragweft.vectors.chroma_foreign import foreign_collection
+
+        source = foreign_collection(
+            os.fspath(place), collection, headers=headers or {}, tenant=tenant, database=database
+        )
+        with (
+            self._serving.use(writing=True) as engine,
+            engine.billed(max_usd=max_usd) as meter,
+            source as found,
+        ):
+            report = engine.intake.take_over(
+                found.pages(), total=len(found), owner=document_key, reuse=vectors, progress=progress
+            )
             return engine.settled(report, meter, progress)
 
     def remove(

@@ -84,7 +84,7 @@ class PlacelessContextualizer(Protocol):
     """A contextualizer that can tell a context from the name of the file it came from."""
 
     def placeless(self, document: Document, chunk: Chunk) -> str:
-        """The context of *chunk* without that name: what a paid embedder is sent, for moving a file to be free."""
+        """The context of *chunk* without that name: what a paid embedder is sent: moving files is free."""
         ...
 
 

@@ -23,16 +23,17 @@ from ragweft.opening import find_folder, settle_recipe, take_over_recipe
 from ragweft.progress import silent
 from ragweft.providers.metering import Meter, metered
 from ragweft.recipe import Recipe, write_recipe
+from ragweft.reports import SyncReport
 from ragweft.serving import Opening
 from ragweft.tuning.profiling import with_asking
-from ragweft.types import SyncReport
 
 if TYPE_CHECKING:
     import os
 
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Progress
+    from ragweft.reports import Estimate
     from ragweft.serving import Engine
-    from ragweft.types import Estimate, Usage
+    from ragweft.types import Usage
 
 __all__ = ["Reindexed", "estimate_reindex", "reindex"]
 

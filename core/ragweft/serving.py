@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.protocols import Chunker, Contextualizer, Loader, Progress, Reranker
     from ragweft.recipe import Recipe
-    from ragweft.types import SyncReport
+    from ragweft.reports import SyncReport
 
 __all__ = ["THREADS", "Engine", "Opening", "Serving"]
 

@@ -16,7 +16,8 @@ import pytest
 from cli_runner import FLAT_TOML, Cli, settled, write_recipe
 from ragweft.cli.progress import Bar
 from ragweft.cli.report import summary
-from ragweft.types import Failure, SyncReport, Tuning
+from ragweft.reports import Failure, SyncReport
+from ragweft.types import Tuning
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The command line: sync, search, status, show, remove, reindex, verify, tune, eval, models.
+"""The command line: sync, search, status, show, remove, reindex, import-chroma, verify, tune, eval, models.
 
 Results go to stdout; progress and messages go to stderr. Exit status: 0 done; 1 failed; 2 wrong usage; 3 done,
 but a file could not be read; 130 interrupted.
@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ragweft.cli.eval import evaluate_recipes
+from ragweft.cli.import_chroma import import_chroma
 from ragweft.cli.models import models_app
 from ragweft.cli.options import DebugOption, IndexOption, Settings
 from ragweft.cli.reindex import reindex
@@ -59,6 +60,7 @@ def build_app() -> typer.Typer:
     app.callback()(_before_the_verb)
     for verb in (search, sync, status, show, remove, reindex, verify, tune):
         app.command()(verb)
+    app.command("import-chroma")(import_chroma)
     app.command("eval")(evaluate_recipes)
     app.add_typer(models_app(), name="models")
     return app

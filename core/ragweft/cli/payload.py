@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ragweft.packing import Context
-    from ragweft.types import Hit, Origin, Results, SyncReport, Trace, Usage
+    from ragweft.reports import SyncReport
+    from ragweft.types import Hit, Origin, Results, Trace, Usage
 
 __all__ = [
     "chunk_payload",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from ragweft.cli.session import say
 from ragweft.cli.wording import counted, money, printable
 from ragweft.providers.registry import dollars
-from ragweft.types import SyncReport
+from ragweft.reports import SyncReport
 
 if TYPE_CHECKING:
-    from ragweft.types import Estimate, Failure
+    from ragweft.reports import Estimate, Failure
 
 __all__ = ["estimate_lines", "report_lines", "say_summary", "say_troubles", "summary"]
 

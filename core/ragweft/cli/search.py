@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from ragweft.cli.passage import WordFinder
     from ragweft.index import Index
-    from ragweft.types import Results, SyncReport
+    from ragweft.reports import SyncReport
+    from ragweft.types import Results
 
 __all__ = ["search"]
 

@@ -11,7 +11,7 @@ from ragweft.cli.options import DebugOption, IndexOption, JsonOption, check_path
 from ragweft.cli.session import SYNC_INTERRUPTED, UNREAD, guarded, opened
 
 if TYPE_CHECKING:
-    from ragweft.types import Estimate, SyncReport
+    from ragweft.reports import Estimate, SyncReport
 
 __all__ = ["print_estimate", "sync"]
 

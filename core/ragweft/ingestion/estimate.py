@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ragweft.ingestion.pipeline import batched
 from ragweft.protocols import PricedEmbedder, WindowedEmbedder
-from ragweft.types import Estimate
+from ragweft.reports import Estimate
 
 if TYPE_CHECKING:
     from ragweft.ingestion.pipeline import Loaded, Pipeline

@@ -16,13 +16,16 @@ from ragweft.ingestion.given import grouped
 from ragweft.ingestion.leveller import Leveller
 from ragweft.ingestion.pipeline import Loaded, batched
 from ragweft.ingestion.sync import Sync, Tally
+from ragweft.ingestion.takeover import Takeover, check_takeover
 from ragweft.ledger.scope import Scopes
 from ragweft.protocols import WindowedEmbedder
 
 if TYPE_CHECKING:
     from ragweft.assembly import Parts
+    from ragweft.ingestion.takeover import Page, Reuse
     from ragweft.protocols import Loader, Progress
-    from ragweft.types import Chunk, Document, Estimate, Metadata, SyncReport
+    from ragweft.reports import Estimate, SyncReport
+    from ragweft.types import Chunk, Document, Metadata
 
 __all__ = ["Intake"]
 
@@ -83,6 +86,21 @@ class Intake:
                     leveller.notice()
             parts.pipeline.fill_in(parts.ledger, progress)
         return self._finished(tally, progress, level=True, long=long)
+
+    def take_over(
+        self, pages: Iterable[Page], *, total: int, owner: str | None, reuse: Reuse, progress: Progress
+    ) -> SyncReport:
+        """See `Index.import_chroma`; *pages* of records with their vectors, *total* of them."""
+        parts = self._parts
+        check_takeover(parts)
+        with self._busy:
+            long = parts.store.count_long()
+            tally = Tally()
+            work = Takeover(parts, owner=owner, reuse=reuse, progress=progress)
+            work.run(pages, total=total, tally=tally)
+            parts.pipeline.fill_in(parts.ledger, progress)
+        report = self._finished(tally, progress, level=True, long=long)
+        return replace(report, reused=work.reused)
 
     def remove(
         self,

@@ -109,7 +109,7 @@ class Pipeline:
             ProviderError: the embedder failed or answered with wrong counts or values.
         """
         prepared = [self.cut(loaded) for loaded in batch]
-        self._embed(prepared)
+        self.embed(prepared)
         return prepared
 
     def cut(self, loaded: Loaded) -> Prepared:
@@ -165,7 +165,12 @@ class Pipeline:
         known = self._store.known(list(wanted))
         return {digest: text for digest, text in wanted.items() if digest not in known}
 
-    def _embed(self, prepared: Sequence[Prepared]) -> None:
+    def embed(self, prepared: Sequence[Prepared]) -> None:
+        """Embed what is not known; on return every vector of *prepared* is durable.
+
+        Raises:
+            ProviderError: as `prepare`.
+        """
         if isinstance(self.embedder, ContextualEmbedder):
             self._embed_in_groups(self.embedder, prepared)
             return

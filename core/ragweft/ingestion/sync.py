@@ -14,7 +14,7 @@ from ragweft.errors import LoadError
 from ragweft.ingestion.pipeline import Loaded, Pipeline, batched
 from ragweft.ledger.writer import Commit, DocumentState
 from ragweft.loading import Failed, Found, discover, source_uri
-from ragweft.types import Failure, SyncReport
+from ragweft.reports import Failure, SyncReport
 
 if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger

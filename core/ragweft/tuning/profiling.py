@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Embedder, Progress
     from ragweft.recipe import Recipe, Retrieval
-    from ragweft.types import Estimate as SyncEstimate
+    from ragweft.reports import Estimate as SyncEstimate
     from ragweft.types import Rows, Vector
 
 __all__ = ["keep_tuning", "refresh_profile", "with_asking"]

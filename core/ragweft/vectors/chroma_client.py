@@ -122,6 +122,30 @@ def embedded_backend(directory: Path, *, ef_search: int, sync_threshold: int) ->
     )
 
 
+def foreign_backend(directory: Path, *, called: str, tenant: str, database: str) -> Backend:
+    """Somebody else's Chroma files, to be read; *called* in messages.
+
+    Raises:
+        IndexDamaged: Chroma cannot open them.
+    """
+    place = f"Chroma in {called}"
+
+    def connect() -> ClientAPI:
+        import chromadb
+
+        return chromadb.PersistentClient(
+            directory,
+            settings=_settings(),
+            tenant=tenant or "default_tenant",
+            database=database or "default_database",
+        )
+
+    # Without a seal: that is for files of ours.
+    return Backend(
+        client=_connected(connect, place, embedded=True), place=place, limits=EMBEDDED, configuration={}
+    )
+
+
 def http_backend(
     host: str,
     *,
