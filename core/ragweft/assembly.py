@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragweft.chunking import FixedChunker, RecursiveChunker, StructureChunker
-from ragweft.context import NoContext, OutlineContextualizer
+from ragweft.cutting import build_cutters
 from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import IndexDamaged, RagweftError, RecipeError, SpaceMismatch
 from ragweft.ingestion.pipeline import Pipeline
@@ -23,7 +22,7 @@ from ragweft.ledger.ledger import Ledger
 from ragweft.ledger.scope import Scopes
 from ragweft.ledger.sparse_follower import SparseFollower
 from ragweft.ledger.vector_store import VectorStore
-from ragweft.protocols import ContextualEmbedder, SparseEmbedder, TokenEmbedder, Tokenizer
+from ragweft.protocols import SparseEmbedder, TokenEmbedder
 from ragweft.retrieval.balance import Balance
 from ragweft.retrieval.hybrid import Hybrid
 from ragweft.retrieval.legs import DenseLeg, LexicalLeg, SparseLeg
@@ -184,37 +183,15 @@ def build_pipeline(
     *vocabulary* also measures texts for an embedder without a tokenizer: a fair estimate of any other's.
     *weigher* gives word weights, if they are wanted.
     """
-    tokenizer = embedder if isinstance(embedder, Tokenizer) else vocabulary
-    if contextualizer is None:
-        contextualizer = _contextualizer(recipe, tokenizer)
-    if chunker is None:
-        # Read one after the other, what two passages share would be read twice.
-        overlap = 0.0 if isinstance(embedder, ContextualEmbedder) else recipe.chunking.overlap
-        chunker = _chunker(recipe, tokenizer, overlap)
+    cutters = build_cutters(recipe, embedder, vocabulary)
     return Pipeline(
-        chunker=chunker,
-        contextualizer=contextualizer,
+        chunker=chunker or cutters.chunker,
+        contextualizer=contextualizer or cutters.contextualizer,
         embedder=embedder,
         vocabulary=vocabulary,
         store=store,
         words=None if weigher is None else WordWeights(weigher, store, model=embedder.space.model),
     )
-
-
-def _chunker(recipe: Recipe, tokenizer: Tokenizer, overlap: float) -> Chunker:
-    size = recipe.chunking.size
-    reserve = recipe.context.max_tokens if recipe.context.kind != "none" else 0
-    if recipe.chunking.strategy == "fixed":
-        return FixedChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
-    if recipe.chunking.strategy == "recursive":
-        return RecursiveChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
-    return StructureChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
-
-
-def _contextualizer(recipe: Recipe, tokenizer: Tokenizer) -> Contextualizer:
-    if recipe.context.kind == "none":
-        return NoContext()
-    return OutlineContextualizer(tokenizer=tokenizer, max_tokens=recipe.context.max_tokens)
 
 
 def build_followers(

@@ -1,4 +1,4 @@
-"""The command line: sync, search, status, show, remove, reindex, import-chroma, verify, tune, eval, models.
+"""The command line: one verb a file.
 
 Results go to stdout; progress and messages go to stderr. Exit status: 0 done; 1 failed; 2 wrong usage; 3 done,
 but a file could not be read; 130 interrupted.
@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from ragweft.cli.chunks import chunks
 from ragweft.cli.eval import evaluate_recipes
 from ragweft.cli.import_chroma import import_chroma
 from ragweft.cli.models import models_app
@@ -58,7 +59,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_before_the_verb)
-    for verb in (search, sync, status, show, remove, reindex, verify, tune):
+    for verb in (search, sync, status, show, chunks, remove, reindex, verify, tune):
         app.command()(verb)
     app.command("import-chroma")(import_chroma)
     app.command("eval")(evaluate_recipes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragweft.cli.models_check import check
+from ragweft.cli.models_marks import runs_own_code
 from ragweft.cli.options import DebugOption, JsonOption, settle
 from ragweft.cli.session import guarded
 
@@ -112,7 +113,10 @@ def _payload(purpose: str | None, shown: Sequence[Model], advice: Sequence[Advic
         "recommended": [
             {"model": one.model.label, "kind": one.model.kind, "reason": one.reason} for one in advice
         ],
-        "models": [{"model": model.label, **asdict(model), "cost": _cost(model)} for model in shown],
+        "models": [
+            {"model": model.label, **asdict(model), "own_code": runs_own_code(model), "cost": _cost(model)}
+            for model in shown
+        ],
     }
 
 

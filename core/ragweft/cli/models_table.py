@@ -16,6 +16,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from ragweft.cli.models_marks import OWN_CODE, runs_own_code
 from ragweft.cli.render import on_terminal
 from ragweft.cli.wording import human_bytes
 from ragweft.providers.advice import duration
@@ -119,7 +120,8 @@ def _table(title: str, models: Sequence[Model], columns: Sequence[_Column], widt
     """One line for each model if *width* allows it, else the provider on a line above its models."""
     filled = [column for column in columns if any(map(column.of, models))]
     room = _room(filled, models, width)
-    whole = max(cell_len(model.label) for model in models) <= room
+    marked = cell_len(OWN_CODE) + 1
+    whole = max(cell_len(model.label) + marked * runs_own_code(model) for model in models) <= room
     if not whole:
         filled = [column for column in filled if not column.spare]
         room = _room(filled, models, width)
@@ -135,6 +137,8 @@ def _table(title: str, models: Sequence[Model], columns: Sequence[_Column], widt
             table.add_row(f"{provider}:")
         for model in own:
             label = model.label if whole else model.name or model.label
+            if runs_own_code(model):
+                label = f"{label} {OWN_CODE}"
             if model.successor:
                 apart = "\n" if cell_len(f"{label} → {model.successor}") > room else " "
                 label = f"{label}{apart}→ {model.successor}"
@@ -165,5 +169,10 @@ def _footnotes(embedders: Sequence[Model], rerankers: Sequence[Model]) -> Iterat
         yield f"1M chunks of 480 tokens; vectors as float32{measured}."
     if rerankers:
         yield "A search reranks 50 passages of 480 tokens."
+    if any(map(runs_own_code, models)):
+        yield (
+            f"{OWN_CODE}: runs code of its own, which a recipe cannot allow; a program can, if you trust where it "
+            "comes from: Index.open(…, embedder=SentenceTransformerEmbedder(NAME, trust_remote_code=True))."
+        )
     if any(model.successor for model in models):
         yield "→ leads to the model that takes its place."

@@ -6,7 +6,6 @@ Vectors are durable in vectors.db before the ledger refers to them.
 
 from __future__ import annotations
 
-import bisect
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragweft.chunking.lines import numbered
 from ragweft.errors import LoadError, ProviderError
 from ragweft.ingestion.word_weights import small_batches
 from ragweft.ledger.filters import clean_metadata
@@ -124,7 +124,7 @@ class Pipeline:
                     'fix it or set [context] kind = "none"',
                     retryable=False,
                 )
-            chunks = _numbered(document, placed)
+            chunks = numbered(document, placed)
         else:
             chunks = list(loaded.chunks)
         digest = self.digest(document)
@@ -332,17 +332,3 @@ def _check_text(text: str, owner: str) -> None:
             f"{owner}: a lone surrogate at offset {error.start} of a text cannot be stored; "
             "clean the text with .encode('utf-8', 'replace').decode()"
         ) from None
-
-
-def _numbered(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
-    """Fill in the lines each chunk covers."""
-    breaks = [i for i, character in enumerate(document.text) if character == "\n"] if chunks else []
-    out = []
-    for chunk in chunks:
-        if chunk.span is None:
-            out.append(chunk)
-            continue
-        first = bisect.bisect_left(breaks, chunk.span.start) + 1
-        last = bisect.bisect_left(breaks, max(chunk.span.start, chunk.span.end - 1)) + 1
-        out.append(replace(chunk, lines=(first, last)))
-    return out
