@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ragweft.chunking import FixedChunker, RecursiveChunker, StructureChunker
 from ragweft.chunking.lines import numbered
 from ragweft.context import NoContext, OutlineContextualizer
+from ragweft.loading import FileLoader, Limits
 from ragweft.protocols import ContextualEmbedder, Tokenizer
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ragweft.recipe import Recipe
     from ragweft.types import Chunk, Document
 
-__all__ = ["Cutters", "Inspection", "build_cutters", "inspect"]
+__all__ = ["Cutters", "Inspection", "build_cutters", "build_loader", "inspect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,17 @@ class Inspection:
     """How it was cut and placed."""
 
 
+def build_loader(recipe: Recipe) -> FileLoader:
+    """What reads files, within the limits of *recipe*."""
+    settings = recipe.loading
+    limits = Limits(
+        max_pages=settings.max_pages, max_seconds=settings.max_seconds, max_memory=settings.max_memory
+    )
+    return FileLoader(max_bytes=settings.max_bytes, limits=limits)
+
+
 def build_cutters(recipe: Recipe, embedder: Embedder | None, vocabulary: Tokenizer) -> Cutters:
-    """The chunker and contextualizer of *recipe*, measuring by the tokens of *embedder* or else *vocabulary*."""
+    """The chunker and contextualizer of *recipe*; the tokens of *embedder*, or else *vocabulary*, count."""
     tokenizer = embedder if isinstance(embedder, Tokenizer) else vocabulary
     # Read one after the other, what two passages share would be read twice.
     overlap = 0.0 if isinstance(embedder, ContextualEmbedder) else recipe.chunking.overlap

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ragweft.choosing import diverse, without_copies
+from ragweft.places import cited
 
 if TYPE_CHECKING:
     from ragweft.types import Chunk, Citation, Hit, Vectors
@@ -103,6 +104,8 @@ class _Piece:
     text: str
     whole: str | None
     """The document's text, if it still says what the hits say."""
+    place: tuple[str, str] | None
+    """First and last page, slide … of a document that has these."""
     rank: int
 
     @property
@@ -241,7 +244,8 @@ def _wider(piece: _Piece, shelf: _Shelf, expand: Expand) -> _Piece | None:
                 continue
             start, end = min(one.start, piece.start), max(other.end, piece.end)
             if (start, end) != (piece.start, piece.end):
-                return replace(piece, start=start, end=end, text=piece.whole[start:end])
+                place = _spanning(siblings[first].place, siblings[last].place)
+                return replace(piece, start=start, end=end, text=piece.whole[start:end], place=place)
     return None
 
 
@@ -253,6 +257,7 @@ def _piece(hit: Hit, rank: int, shelf: _Shelf) -> _Piece:
         end=span.end if span else 0,
         text=hit.chunk.text,
         whole=shelf.text(hit.chunk),
+        place=hit.chunk.place,
         rank=rank,
     )
 
@@ -292,6 +297,7 @@ def _joined(one: _Piece, other: _Piece) -> _Piece | None:
         end=max(left.end, right.end),
         text=text,
         whole=whole,
+        place=_spanning(left.place, right.place if right.end >= left.end else left.place),
         rank=best.rank,
     )
 
@@ -303,7 +309,10 @@ def _numbered(pieces: Sequence[_Piece]) -> tuple[Passage, ...]:
 def _passage(piece: _Piece, number: int) -> Passage:
     best = piece.first
     citation = replace(
-        best.citation, lines=_lines(piece), headings=_shared([hit.chunk.headings for hit in piece.hits])
+        best.citation,
+        lines=_lines(piece),
+        headings=_shared([hit.chunk.headings for hit in piece.hits]),
+        place=cited(*piece.place) if piece.place else "",
     )
     return Passage(
         number=number,
@@ -315,7 +324,13 @@ def _passage(piece: _Piece, number: int) -> Passage:
     )
 
 
+def _spanning(first: tuple[str, str] | None, last: tuple[str, str] | None) -> tuple[str, str] | None:
+    return None if first is None or last is None else (first[0], last[1])
+
+
 def _lines(piece: _Piece) -> tuple[int, int] | None:
+    if piece.first.chunk.lines is None:  # a file of pages, or a chunk given by itself
+        return None
     if piece.whole is not None:
         first = piece.whole.count("\n", 0, piece.start) + 1
         return first, first + piece.text.rstrip("\n").count("\n")

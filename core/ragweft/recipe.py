@@ -97,6 +97,9 @@ class Loading:
     """Which files are read."""
 
     max_bytes: int = _setting(50_000_000, "larger files are reported and left out", low=1)
+    max_pages: int = _setting(10_000, "files of more pages, slides or messages are left out", low=1)
+    max_seconds: float = _setting(60.0, "a file that takes longer to read is left out", low=0.1)
+    max_memory: int = _setting(2**31, "bytes the process that reads PDF, Office and books may use", low=2**26)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from ragweft.answering import Answering, meter_of
 from ragweft.assembly import build_parts
+from ragweft.cutting import build_loader
 from ragweft.errors import IndexLocked, RagweftError, SpaceMismatch
 from ragweft.health import report_followers
 from ragweft.ingestion.intake import Intake
 from ragweft.ledger.spending import record
-from ragweft.loading import FileLoader
 from ragweft.models import choose_models
 from ragweft.opening import keep_recipe, settle_recipe, take_over_recipe
 from ragweft.providers.metering import Meter, metered
@@ -97,8 +97,11 @@ class Opening:
         )
         for charged in () if self.read_only else meter.charges:
             record(parts.ledger, charged)
-        loader = self.loader or FileLoader(max_bytes=models.recipe.loading.max_bytes)
-        return Engine(parts, loader=loader, reranker=models.reranker, owned=models.owned)
+        loader, owned = self.loader, models.owned
+        if loader is None:
+            loader = build_loader(models.recipe)
+            owned = (*owned, loader)
+        return Engine(parts, loader=loader, reranker=models.reranker, owned=owned)
 
 
 class Engine:

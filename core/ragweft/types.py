@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ragweft.packing import Context, Expand, Library
+    from ragweft.places import Place
 
     Vector: TypeAlias = NDArray[np.float32]
     """One embedding, shape (dims,), unit length."""
@@ -59,6 +60,9 @@ class Document:
     format: str = "text"
     """How the text is written, which decides where it may be cut: a key of `chunking.FORMATS`
     ("markdown", "rst", "python", "code", "table", "text"); anything else is treated as "text"."""
+    places: Sequence[Place] | None = None
+    """Pages, slides, rows …, by rising start, where the file is read by these and not by lines; empty where it
+    has no parts with names, as Word's. None: the lines of the text are the file's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,8 @@ class Chunk:
     """Heading path or enclosing definitions, outermost first."""
     lines: tuple[int, int] | None = None
     """First and last line in the source, counted from 1."""
+    place: tuple[str, str] | None = None
+    """First and last page, slide, row … instead of lines, as they are cited; see `places.ends_of`."""
     metadata: Metadata = field(default_factory=no_metadata)
 
     @property
@@ -159,7 +165,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """Where a hit can be looked up. `str()` of it is `path:line`, as editors understand it."""
+    """Where a hit can be looked up. `str()` of it is `path:line`, as editors understand it, or `path p.12`."""
 
     source: str
     """Path below the working directory if it lies there, absolute path otherwise; or the document id."""
@@ -168,8 +174,12 @@ class Citation:
     title: str | None = None
     lines: tuple[int, int] | None = None
     headings: tuple[str, ...] = ()
+    place: str = ""
+    """Page, slide, row … of a file that has no lines, as `p.12-13`."""
 
     def __str__(self) -> str:
+        if self.place:
+            return f"{self.source} {self.place}"
         return f"{self.source}:{self.lines[0]}" if self.lines else self.source
 
 

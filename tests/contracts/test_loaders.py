@@ -8,23 +8,40 @@ from pathlib import Path
 
 import pytest
 
+from made_files import LETTER, epub, notebook
 from ragweft.errors import LoadError
 from ragweft.loading import FileLoader, source_path
 from ragweft.protocols import Loader
 
-LOADERS: dict[str, tuple[Callable[[], Loader], list[tuple[str, bytes]]]] = {
-    "files": (
+MORE = b"more\n"
+
+
+def cell(text: str) -> bytes:
+    return notebook({"cell_type": "markdown", "source": text})
+
+
+LOADERS: dict[str, tuple[Callable[[], Loader], list[tuple[str, bytes, bytes]]]] = {
+    "text": (
         FileLoader,
         [
-            ("a.md", b"# Title\n\ntext\n"),
-            ("b.txt", "größe\r\n".encode("latin-1")),
-            ("c.html", b"<h1>Title</h1>\n<p>text"),
-            ("d é#%.csv", b"a,b\n"),
-            ("e.py", "\ufeff'''Title'''\n".encode()),
-            ("LICENSE", b""),
+            ("a.md", b"# Title\n\ntext\n", b"# Title\n\ntext\n" + MORE),
+            ("b.txt", "größe\r\n".encode("latin-1"), "größe\r\n".encode("latin-1") + MORE),
+            ("c.html", b"<h1>Title</h1>\n<p>text", b"<h1>Title</h1>\n<p>text" + MORE),
+            ("d é#%.csv", b"a,b\n", b"a,b\n" + MORE),
+            ("e.py", "\ufeff'''Title'''\n".encode(), b"'''Title'''\n" + MORE),
+            ("LICENSE", b"", MORE),
+        ],
+    ),
+    "converted": (
+        FileLoader,
+        [
+            ("a.ipynb", cell("# Title"), cell("# Title\n\nmore")),
+            ("b é#%.eml", LETTER, LETTER.replace(b"Rotate the key", b"Rotate no key")),
+            ("c.epub", epub("<h1>Title</h1>"), epub("<h1>Title</h1>", "<p>more</p>")),
         ],
     ),
 }
+"""Name to a loader, and files it reads: their names, what they hold, and what they hold later."""
 
 
 @pytest.fixture(params=LOADERS)
@@ -33,9 +50,14 @@ def loader(request: pytest.FixtureRequest) -> Loader:
 
 
 @pytest.fixture
-def paths(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
+def cases(request: pytest.FixtureRequest) -> list[tuple[str, bytes, bytes]]:
+    return LOADERS[request.node.callspec.params["loader"]][1]
+
+
+@pytest.fixture
+def paths(cases: list[tuple[str, bytes, bytes]], tmp_path: Path) -> list[Path]:
     made = []
-    for name, data in LOADERS[request.node.callspec.params["loader"]][1]:
+    for name, data, _ in cases:
         made.append(tmp_path / name)
         made[-1].write_bytes(data)
     return made
@@ -64,10 +86,12 @@ def test_everything_can_be_stored(loader: Loader, paths: list[Path]) -> None:
         assert document.title is None or document.title.strip()
 
 
-def test_a_changed_file_keeps_its_id(loader: Loader, paths: list[Path]) -> None:
-    for path in paths:
+def test_a_changed_file_keeps_its_id(
+    loader: Loader, paths: list[Path], cases: list[tuple[str, bytes, bytes]]
+) -> None:
+    for path, (_, _, later) in zip(paths, cases, strict=True):
         before = loader.load(path)
-        path.write_bytes(path.read_bytes() + b"more\n")
+        path.write_bytes(later)
         after = loader.load(path)
         assert after.id == before.id
         assert after.text != before.text
@@ -83,8 +107,11 @@ def test_what_cannot_be_read_is_a_load_error_of_one_line(loader: Loader, paths: 
         assert str(caught.value).isprintable()
 
 
-def test_bytes_that_are_no_text_are_a_load_error(loader: Loader, paths: list[Path]) -> None:
+def test_bytes_that_mean_nothing_are_a_load_error(loader: Loader, paths: list[Path]) -> None:
     for path in paths:
         path.write_bytes(b"\0\1\2\3")
-        with pytest.raises(LoadError, match="binary"):
+        with pytest.raises(LoadError) as caught:
             loader.load(path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert "; " in str(caught.value)
+        assert str(caught.value).isprintable()

@@ -57,6 +57,15 @@ def test_html_becomes_markdown(tmp_path: Path) -> None:
     assert document.metadata == {"file_name": "a.html", "suffix": ".html"}
 
 
+def test_html_on_one_line_becomes_markdown_without_lines(tmp_path: Path) -> None:
+    page = "<title>T</title><h1>A</h1><p>one</p><h2>B</h2><p>two</p><h2>C</h2><p>three</p>"
+    document = LOADER.load(write(tmp_path / "a.html", page))
+    assert document.places is not None
+    assert document.places == ()
+    assert (document.title, document.format) == ("T", "markdown")
+    assert document.text == "# A\n\none\n\n## B\n\ntwo\n\n## C\n\nthree"
+
+
 def test_touching_a_file_changes_nothing(tmp_path: Path) -> None:
     path = write(tmp_path / "a.md", "text")
     before = LOADER.load(path)
@@ -114,8 +123,8 @@ def test_a_file_without_a_size_is_measured_as_it_is_read() -> None:
         ("image.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "looks binary"),
         ("nul.md", b"text\0", "looks binary"),
         ("half.md", b"\xff\xfea", "begins with a UTF-16 byte order mark"),
-        ("paper.pdf", b"%PDF-1.7", "files of this type are not read"),
-        ("notebook.ipynb", b"{}", "files of this type are not read"),
+        ("letter.doc", b"\xd0\xcf\x11\xe0", "files of this type are not read"),
+        ("notebook.ipynb", b"{}", "is no notebook, or a damaged one; save it anew"),
     ],
 )
 def test_what_is_no_text_is_refused(tmp_path: Path, name: str, data: bytes, reason: str) -> None:

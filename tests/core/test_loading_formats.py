@@ -5,9 +5,10 @@ import re
 import pytest
 
 from ragweft.loading import FILE_NAMES, SUFFIXES, FileFormat, file_format
+from ragweft.loading.converters import CONVERTERS
 from ragweft.loading.formats import file_suffix
 
-FORMATS = {"markdown", "rst", "python", "code", "table", "text", "html"}
+FORMATS = {"markdown", "rst", "python", "code", "table", "text", "html", *CONVERTERS}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,16 @@ FORMATS = {"markdown", "rst", "python", "code", "table", "text", "html"}
         ("README", "text", None),
         ("readme", "text", None),
         ("LICENSE", "text", None),
+        ("paper.PDF", "pdf", None),
+        ("letter.docx", "docx", None),
+        ("deck.pptx", "slides", None),
+        ("book.xlsx", "sheets", None),
+        ("old.xls", "sheets", None),
+        ("book.ods", "sheets", None),
+        ("novel.epub", "epub", None),
+        ("note.eml", "mail", None),
+        ("archive.mbox", "mailbox", None),
+        ("trial.ipynb", "notebook", None),
         ("Makefile", "code", "make"),
         ("Dockerfile", "code", "dockerfile"),
         ("CMakeLists.txt", "code", "cmake"),
@@ -54,9 +65,9 @@ def test_supported(name: str, written: str, language: str | None) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "a.pdf",
+        "a.doc",
         "a.png",
-        "a.ipynb",
+        "a.msg",
         "a.so",
         "a",
         "README.bak",
@@ -72,6 +83,10 @@ def test_supported(name: str, written: str, language: str | None) -> None:
 )
 def test_unsupported(name: str) -> None:
     assert file_format(name) is None
+
+
+def test_everything_that_can_be_converted_has_a_suffix() -> None:
+    assert CONVERTERS.keys() <= {entry.format for entry in SUFFIXES.values()}
 
 
 def test_every_entry_names_a_known_format_and_code_its_language() -> None:

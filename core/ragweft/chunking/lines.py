@@ -1,10 +1,12 @@
-"""Which lines of its document a chunk covers."""
+"""Which lines, or pages, of its document a chunk covers."""
 
 from __future__ import annotations
 
 import bisect
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from ragweft.places import ends_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +17,15 @@ __all__ = ["numbered"]
 
 
 def numbered(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
-    """*chunks* with the lines each covers."""
+    """*chunks* with the lines each covers, or the places of a document that has these instead."""
+    places = document.places
+    if places is not None:
+        return [
+            chunk
+            if chunk.span is None
+            else replace(chunk, lines=None, place=_known(ends_of(places, chunk.span.start, chunk.span.end)))
+            for chunk in chunks
+        ]
     breaks = [i for i, character in enumerate(document.text) if character == "\n"] if chunks else []
     out = []
     for chunk in chunks:
@@ -26,3 +36,7 @@ def numbered(document: Document, chunks: Sequence[Chunk]) -> list[Chunk]:
         last = bisect.bisect_left(breaks, max(chunk.span.start, chunk.span.end - 1)) + 1
         out.append(replace(chunk, lines=(first, last)))
     return out
+
+
+def _known(place: tuple[str, str]) -> tuple[str, str] | None:
+    return place if place[0] else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from ragweft.cli.options import DebugOption, IndexOption, JsonOption, settle
 from ragweft.cli.session import guarded, say
 from ragweft.errors import LoadError
+from ragweft.places import cited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ragweft.recipe import Recipe
     from ragweft.types import Chunk
 
-__all__ = ["chunks"]
+__all__ = ["chunks", "where"]
 
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue")
 
@@ -73,12 +75,12 @@ def _recipe(folder: Path, spec: str | None) -> Recipe:
 
 
 def _inspected(file: Path, recipe: Recipe) -> Inspection:
-    from ragweft.cutting import build_cutters, inspect
+    from ragweft.cutting import build_cutters, build_loader, inspect
     from ragweft.embedding import resolve_embedder
     from ragweft.embedding.static import StaticEmbedder
-    from ragweft.loading import FileLoader
 
-    document = FileLoader(max_bytes=recipe.loading.max_bytes).load(file.expanduser().absolute())
+    with closing(build_loader(recipe)) as loader:
+        document = loader.load(file.expanduser().absolute())
     embedder = resolve_embedder(recipe.embedding)
     try:
         vocabulary = embedder if isinstance(embedder, StaticEmbedder) else StaticEmbedder()
@@ -127,9 +129,16 @@ def _print_pretty(inspection: Inspection) -> None:
 def _heads(inspection: Inspection) -> Iterator[str]:
     pairs = zip(inspection.chunks, inspection.tokens, inspection.context_tokens, strict=True)
     for number, (chunk, tokens, context) in enumerate(pairs, start=1):
-        lines = f"lines {chunk.lines[0]}-{chunk.lines[1]}" if chunk.lines else "given"
+        lines = where(chunk)
         path = f"  {' › '.join(chunk.headings)}" if chunk.headings else ""
         yield f"[{number}] {lines}  {tokens} + {context} tokens{path}"
+
+
+def where(chunk: Chunk) -> str:
+    """The lines or pages a chunk covers."""
+    if chunk.place is not None:
+        return cited(*chunk.place)
+    return f"lines {chunk.lines[0]}-{chunk.lines[1]}" if chunk.lines else "somewhere"
 
 
 def _context(chunk: Chunk) -> str:
@@ -161,6 +170,7 @@ def _payload(inspection: Inspection, file: Path) -> dict[str, object]:
                 "id": chunk.id,
                 "span": [chunk.span.start, chunk.span.end] if chunk.span else None,
                 "lines": list(chunk.lines) if chunk.lines else None,
+                "place": list(chunk.place) if chunk.place else None,
                 "headings": list(chunk.headings),
                 "tokens": tokens,
                 "context_tokens": context,

@@ -6,6 +6,8 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ragweft.cli.chunks import where
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -93,7 +95,6 @@ def _piece(inspection: Inspection, text: str, holding: list[int], *, begins: int
 
 def _tip(inspection: Inspection, number: int) -> str:
     chunk = inspection.chunks[number]
-    lines = f"lines {chunk.lines[0]}-{chunk.lines[1]}, " if chunk.lines else ""
     tokens, context = inspection.tokens[number], inspection.context_tokens[number]
     said = escape(chunk.context) if chunk.context else "no context"
-    return f"<b>Chunk {number + 1}: {lines}{tokens} + {context} tokens</b>{said}\n"
+    return f"<b>Chunk {number + 1}: {where(chunk)}, {tokens} + {context} tokens</b>{said}\n"

@@ -83,6 +83,8 @@ def is_code(hit: Hit) -> bool:
 
 def place_of(citation: Citation, number: int | None) -> str:
     """`path:line`, the line being *number* or else the first of the chunk."""
+    if citation.place:
+        return printable(str(citation))
     line = number if number is not None else citation.lines[0] if citation.lines else None
     return printable(citation.source) + (f":{line}" if line is not None else "")
 

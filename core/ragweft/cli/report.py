@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ragweft.cli.session import say
 from ragweft.cli.wording import counted, money, printable
+from ragweft.loading.walk import NOT_INSTALLED
 from ragweft.providers.registry import dollars
 from ragweft.reports import SyncReport
 
@@ -96,6 +97,8 @@ def say_troubles(report: SyncReport | Estimate) -> None:
     """Warnings, and the files that could not be read, on stderr: the first ten and how many more."""
     for warning in report.warnings if isinstance(report, SyncReport) else ():
         say(f"warning: {printable(warning)}")
+    if isinstance(report, SyncReport) and (lacking := report.skipped.get(NOT_INSTALLED)):
+        say(f"{counted(lacking, 'file')} more can be read after  pip install 'ragweft[files]'")
     for failure in report.failed[:_MOST_FAILURES]:
         say(f"failed: {_told(failure)}")
     more = len(report.failed) - _MOST_FAILURES

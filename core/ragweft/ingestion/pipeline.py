@@ -19,6 +19,7 @@ from ragweft.errors import LoadError, ProviderError
 from ragweft.ingestion.word_weights import small_batches
 from ragweft.ledger.filters import clean_metadata
 from ragweft.ledger.writer import Prepared, digest_of
+from ragweft.places import packed_places
 from ragweft.protocols import (
     BatchEmbedder,
     ContextualEmbedder,
@@ -100,7 +101,9 @@ class Pipeline:
     def digest(self, document: Document) -> bytes:
         """Of everything a document is made of: equal digests need no work."""
         metadata = json.dumps(document.metadata, sort_keys=True, ensure_ascii=False)
-        return digest_of(document.text, document.title or "", document.format, document.source or "", metadata)
+        said = (document.text, document.title or "", document.format, document.source or "", metadata)
+        places = () if document.places is None else (packed_places(document.places),)
+        return digest_of(*said, *places)
 
     def prepare(self, batch: Sequence[Loaded]) -> list[Prepared]:
         """Cut, place and embed; on return every vector of the batch is durable.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragweft.errors import LoadError
+from ragweft.errors import LoadError, MissingExtra
 from ragweft.ingestion.pipeline import Loaded, Pipeline, batched
 from ragweft.ledger.writer import Commit, DocumentState
 from ragweft.loading import Failed, Found, discover, source_uri
@@ -132,6 +132,8 @@ class Sync:
                     unseen.append(item.uri)
             else:
                 self.tally.skipped[item.reason] += 1
+                if item.unread:  # another machine may have what it takes to read it
+                    unseen.append(item.uri)
         return found, seen, unseen
 
     def _run_one(self, root: Path) -> None:
@@ -174,10 +176,11 @@ class Sync:
                 continue
             try:
                 document = self._loader.load(item.path)
-            except LoadError as error:
+            except (LoadError, MissingExtra) as error:
                 self.tally.failed.append(Failure(source=str(item.path), reason=str(error)))
                 # What could not be read for now keeps its last version; what is no text any more has none.
-                if state is not None and not isinstance(error.__cause__, OSError):
+                known = isinstance(error, LoadError) and not isinstance(error.__cause__, OSError)
+                if state is not None and known:
                     lost.add(uri)
                 continue
             mtime = item.mtime_ns if now - item.mtime_ns > _RACY_NS else None

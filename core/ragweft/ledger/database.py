@@ -72,6 +72,7 @@ class Database:
             try:
                 with self.write() as connection:
                     tables.create_all(connection)
+                    _add_columns(connection, tables)
             except RagweftError:
                 self._engine.dispose()
                 raise
@@ -193,6 +194,16 @@ class Database:
             return sqlite3.connect(copy, timeout=_BUSY_SECONDS, check_same_thread=False)
         uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
         return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
+
+
+def _add_columns(connection: Connection, tables: MetaData) -> None:
+    """Give a file that an older ragweft made the columns it lacks; they may all be empty."""
+    for table in tables.sorted_tables:
+        there = {row.name for row in connection.exec_driver_sql(f"PRAGMA table_info({table.name})")}
+        for column in table.columns:
+            if column.name not in there:
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
 
 
 def refuse_network_filesystem(folder: Path) -> None:

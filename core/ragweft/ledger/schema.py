@@ -93,9 +93,11 @@ documents = Table(
     Column("size", Integer),
     Column("mtime_ns", Integer),
     Column("generation", Integer, nullable=False),
+    Column("places", Text),
 )
 """`text` is compressed by zlib, NULL for pre-chunked input; `digest` covers text, title, format and metadata;
-`size` and `mtime_ns` are the file's when it was last read; `pipeline` names how it was chunked."""
+`size` and `mtime_ns` are the file's when it was last read; `pipeline` names how it was chunked; `places` is the
+JSON of `places.packed_places`, NULL for a document of lines."""
 
 chunks = Table(
     "chunks",
@@ -111,6 +113,8 @@ chunks = Table(
     Column("end", Integer),
     Column("first_line", Integer),
     Column("last_line", Integer),
+    Column("first_place", String),
+    Column("last_place", String),
     Column("metadata", Integer, ForeignKey("metadatas.id"), nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("tokens", LargeBinary),

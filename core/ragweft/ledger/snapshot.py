@@ -14,6 +14,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from ragweft.ledger.profile import newest_number, read_profile
 from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, metadatas
+from ragweft.places import unpacked_places
 from ragweft.types import Chunk, Document, Span
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ class Snapshot:
                 source=row["source"],
                 title=row["title"],
                 format=row["format"],
+                places=None if row["places"] is None else unpacked_places(row["places"]),
             ),
             whole=row["text"] is not None,
             digest=row["digest"],
@@ -297,6 +299,7 @@ def _stored(row: RowMapping) -> StoredChunk:
         span=span,
         headings=tuple(json.loads(row["headings"])),
         lines=lines,
+        place=None if row["first_place"] is None else (row["first_place"], row["last_place"]),
         metadata=json.loads(row["json"]),
     )
     return StoredChunk(

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.errors import LoadError
 from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, journal, metadatas
+from ragweft.places import packed_places
 
 if TYPE_CHECKING:
     from ragweft.types import Chunk, Document, Metadata
@@ -233,6 +234,7 @@ class _Batch:
             "size": item.size,
             "mtime_ns": item.mtime_ns,
             "generation": generation,
+            "places": None if document.places is None else packed_places(document.places),
         }
 
     def _put_chunks(self, known: dict[str, int], generation: int) -> None:
@@ -269,6 +271,8 @@ class _Batch:
             "end": chunk.span.end if chunk.span else None,
             "first_line": chunk.lines[0] if chunk.lines else None,
             "last_line": chunk.lines[1] if chunk.lines else None,
+            "first_place": chunk.place[0] if chunk.place else None,
+            "last_place": chunk.place[1] if chunk.place else None,
             "metadata": self._metadatas[_json(chunk.metadata)],
             "digest": item.inputs[place],
             "tokens": item.tokens[place],
@@ -296,7 +300,7 @@ class _Batch:
 
 _SAME = (
     *("chunk_id", "ordinal", "digest", "metadata", "headings"),
-    *("first_line", "last_line", "context", "start", "end"),
+    *("first_line", "last_line", "first_place", "last_place", "context", "start", "end"),
 )
 
 _LIVING = select(chunks.c.row, *(chunks.c[name] for name in _SAME)).where(

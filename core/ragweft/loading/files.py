@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ragweft.errors import LoadError
-from ragweft.loading.decoding import NotText, decode
-from ragweft.loading.formats import FileFormat, file_format, file_suffix
-from ragweft.loading.html import extract_html
-from ragweft.loading.titles import find_title
+from ragweft.loading.apart import Apart
+from ragweft.loading.converters import CONVERTERS, TASK, Limits
+from ragweft.loading.formats import file_format, file_suffix
+from ragweft.loading.reading import read_converted, read_text
 from ragweft.loading.uris import display_path, is_valid_text, real_path_uri
-from ragweft.types import Document, Json
+
+if TYPE_CHECKING:
+    from ragweft.types import Document, Json
 
 __all__ = ["MAX_BYTES", "FileLoader", "too_large"]
 
@@ -21,32 +24,44 @@ MAX_BYTES = 50_000_000
 
 
 class FileLoader:
-    """Reads text files of the types in `formats.SUFFIXES`; a `protocols.Loader`.
+    """Reads files of the types in `formats.SUFFIXES`; a `protocols.Loader`.
 
-    The text is exactly what the file holds, line ends included; only a byte order mark is dropped. HTML is the
-    exception: its readable text is extracted as Markdown with the same line numbers (see `html.extract_html`).
-    An empty file is an empty document.
+    Of a text file the text is exactly what it holds, line ends included; only a byte order mark is dropped.
+    Of HTML the readable text is extracted as Markdown with the same line numbers (see `html.extract_html`),
+    unless a program wrote it without regard to lines. An empty file is an empty document.
+
+    PDF, Office files, books, mail and notebooks are converted to Markdown in a process of its own, within
+    *limits*, because they may be damaged or made to do harm. It is started for the first of them, used for
+    all that follow, and gone when the loader is. What comes of them is a `Document`.
 
     Args:
         max_bytes: larger files are refused, also those that grow while they are read.
+        limits: what converting one file may take.
     """
 
-    def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, *, max_bytes: int = MAX_BYTES, limits: Limits | None = None) -> None:
         self._max_bytes = max_bytes
+        self._limits = limits or Limits()
+        self._apart = Apart(TASK, seconds=self._limits.max_seconds, memory=self._limits.max_memory)
 
     def __repr__(self) -> str:
         return f"FileLoader(max_bytes={self._max_bytes})"
+
+    def close(self) -> None:
+        """End the process that converts, if there is one; the next file that needs it starts another."""
+        self._apart.close()
 
     def load(self, path: Path) -> Document:
         """Read one file.
 
         The id is the URI of the file with symbolic links resolved. Metadata: `file_name`, `suffix` (lower case)
         and, for code, `code_language`. The time of the last change is left out: it would make a touched file a
-        changed document.
+        changed document. Converted files add what they say of themselves (see `converters`).
 
         Raises:
             LoadError: the file cannot be read (`__cause__` is then the OSError: it may be readable later), is
-                not a regular file of a supported type, is too large, or is not text.
+                not a regular file of a supported type, is too large, is not text, or cannot be converted.
+            MissingExtra: converting it needs a package that is not installed.
         """
         shown = display_path(path)
         try:
@@ -64,11 +79,18 @@ class FileLoader:
             raise LoadError(f"{shown}: is no path ({error}); check its name") from error
         if not is_valid_text(real):
             raise LoadError(f"{shown}: its path is not valid text; rename it")
+        name = Path(real).name
+        metadata: dict[str, Json] = {"file_name": name, "suffix": file_suffix(name)}
+        uri = real_path_uri(real)
         try:
-            text = decode(data)
-        except NotText as error:
-            raise LoadError(f"{shown}: {error}; save it as UTF-8, or exclude it in .ragweftignore") from error
-        return _document(real, text, written)
+            if written.format in CONVERTERS:
+                return read_converted(
+                    data, written.format, uri=uri, metadata=metadata, apart=self._apart, limits=self._limits
+                )
+            return read_text(data, written, uri=uri, metadata=metadata)
+        except LoadError as error:
+            # The cause says whether trying again may help: time and memory may be there next time.
+            raise LoadError(f"{shown}: {error}") from error.__cause__
 
     def _read(self, real: str, shown: str) -> bytes:
         if not stat.S_ISREG(Path(real).stat().st_mode):
@@ -101,18 +123,3 @@ def too_large(max_bytes: int) -> str:
 def _open_at_once(path: str, flags: int) -> int:
     # Should a pipe have taken the file's place, opening it must not wait for a writer.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _document(real: str, text: str, written: FileFormat) -> Document:
-    name = Path(real).name
-    metadata: dict[str, Json] = {"file_name": name, "suffix": file_suffix(name)}
-    if written.language is not None:
-        metadata["code_language"] = written.language
-    uri = real_path_uri(real)
-    if written.format == "html":
-        page = extract_html(text)
-        return Document(
-            id=uri, source=uri, text=page.text, title=page.title, format="markdown", metadata=metadata
-        )
-    title = find_title(text, written.format)
-    return Document(id=uri, source=uri, text=text, title=title, format=written.format, metadata=metadata)

@@ -14,7 +14,8 @@ class FileFormat:
     """How a file is written."""
 
     format: str
-    """"markdown", "rst", "python", "code", "table", "text", or "html" (whose readable text is extracted)."""
+    """"markdown", "rst", "python", "code", "table", "text"; "html", whose readable text is extracted; or a key
+    of `converters.CONVERTERS`: files that are no text and are converted to Markdown."""
     language: str | None = None
     """The programming or markup language of code, lower case; None for prose and tables."""
 
@@ -96,6 +97,17 @@ _PROSE: Mapping[str, str] = {
     "text": ".txt .text .log .tex .org .adoc .asciidoc .json .jsonl .ndjson .json5 .jsonc .srt .vtt .po .pot",
 }
 
+_CONVERTED: Mapping[str, str] = {
+    "pdf": ".pdf",
+    "docx": ".docx .docm .dotx .dotm",
+    "slides": ".pptx .pptm",
+    "sheets": ".xlsx .xlsm .xlsb .xls .ods",
+    "epub": ".epub",
+    "mail": ".eml",
+    "mailbox": ".mbox",
+    "notebook": ".ipynb",
+}
+
 _KNOWN_NAMES: Mapping[str, str] = {
     "bash": "configure",
     "cmake": "CMakeLists.txt",
@@ -118,7 +130,7 @@ _PROSE_NAMES = (
 def _suffix_table() -> dict[str, FileFormat]:
     python = FileFormat(format="python", language="python")
     table: dict[str, FileFormat] = {".py": python, ".pyi": python, ".pyw": python}
-    for written, suffixes in _PROSE.items():
+    for written, suffixes in (*_PROSE.items(), *_CONVERTED.items()):
         table |= dict.fromkeys(suffixes.split(), FileFormat(format=written))
     for language, suffixes in _LANGUAGES.items():
         table |= dict.fromkeys(suffixes.split(), FileFormat(format="code", language=language))

@@ -1,7 +1,9 @@
 """The readable text of an HTML page, line by line where it stood in the source.
 
 Line n of the text comes from line n of the source, so that `path:line` leads to the right place in an editor.
-The price: nothing is moved to a line of its own, and a page written as one long line stays one long line.
+The price: nothing is moved to a line of its own. Pages that were not written line by line, but by a program
+that puts many paragraphs on one, have no lines worth keeping: those are `crowded`, and are read by
+`markup.read_markup`.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
+from ragweft.loading.main_text import VOID, Attributes, Regions, find_regions, made_safe
 from ragweft.loading.titles import tidy_title
 
-__all__ = ["HtmlText", "extract_html"]
+__all__ = ["HtmlText", "extract_html", "image_text"]
 
 _BLOCK_NAMES = (
     "address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset"
@@ -23,18 +26,17 @@ _BLOCK_NAMES = (
 )
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
 _HEADINGS = {f"h{level}": f"{'#' * level} " for level in range(1, 7)}
-_DROPPED = frozenset(("nav", "noscript", "script", "style", "svg", "template"))
-"""Elements that say nothing to a reader of the page, or the same on every page."""
-_VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
-
 _LINE_END = re.compile(r"\r\n?")
 _SPACES = re.compile(r"\s+")
 # A character reference to a line feed would make a line that the source does not have.
 _LINE_FEED_REFERENCE = re.compile(r"&#(?:0*1[03](?!\d)|[xX]0*[aAdD](?![0-9a-fA-F]));?|&NewLine;")
-# The parsers of some Python versions refuse marked sections they do not know.
-_MARKED_SECTION = re.compile(r"<!\[(?!CDATA\[)")
 # Text that would be read as Markdown structure when it begins a line.
 _STRUCTURE = re.compile(r"#{1,6}(?=\s|$)|```|~~~|=+$|-+$|>")
+_LOST = 0.2
+"""Share of a page's headings that may share a line with other text, in which case they are none."""
+_LONGEST = 2_000
+"""Characters of an average line above which lines are no lines."""
+_FILE_NAME = re.compile(r"\S+\.\w{2,4}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,32 +47,27 @@ class HtmlText:
     """Markdown with as many lines as the source."""
     title: str | None
     """What `<title>` says, else the first `<h1>`."""
+    crowded: bool = False
+    """So much stands on each line that structure was lost: the page was not written line by line."""
 
 
 def extract_html(source: str) -> HtmlText:
     """Read a page: any text gives a result, however malformed.
 
     Headings become Markdown headings, list items begin with `- `, cells are separated by ` | `, preformatted
-    text is indented as a Markdown code block. Scripts, styles, drawings, templates and navigation are left out.
+    text is indented as a Markdown code block, of pictures the text stays that stands for them. Scripts, styles,
+    drawings and templates are left out, and so is what is around the main part of the page (see `main_text`).
     Runs of white space become one space, except in preformatted text; line breaks stay where they are.
     """
     source = _LINE_END.sub("\n", source)
-    dropped = _DROPPED
-    while True:
-        reader = _Reader(_made_safe(source), dropped)
-        unclosed = reader.unclosed
-        if unclosed is None:
-            return reader.result()
-        # Without its end tag an element would swallow the rest of the page.
-        dropped -= {unclosed}
+    safe = made_safe(_LINE_FEED_REFERENCE.sub(" ", source))
+    return _Reader(safe, find_regions(safe, page=True)).result()
 
 
-def _made_safe(source: str) -> str:
-    source = _LINE_FEED_REFERENCE.sub(" ", source)
-    source = _MARKED_SECTION.sub("<?[", source)
-    # No tag is complete after the last ">". The parser would look for its end again from every "<".
-    last = source.rfind(">") + 1
-    return source[:last] + source[last:].replace("<", "&lt;")
+def image_text(attrs: Attributes) -> str:
+    """What stands for a picture, as Markdown; "" if nothing does, or only a file name."""
+    said = " ".join((dict(attrs).get("alt") or "").split())
+    return f"![{said.replace('[', '(').replace(']', ')')}]" if said and not _FILE_NAME.fullmatch(said) else ""
 
 
 @dataclass(slots=True)
@@ -85,17 +82,20 @@ class _Line:
 
 
 class _Reader(HTMLParser):
-    def __init__(self, source: str, dropped: frozenset[str]) -> None:
+    def __init__(self, source: str, regions: Regions) -> None:
         super().__init__(convert_charrefs=True)
-        self._dropped = dropped
+        self._regions = regions
+        self._count = 0
+        self._until = 0
         self._lines: list[str] = []
         self._line = _Line([])
-        self._skipping: list[str] = []
         self._marker = ""
         self._apart = False
         self._lists = 0
         self._literal = 0
         self._heading = False
+        self._headings = 0
+        """With text, that were met."""
         self._row_begun = False
         self._titles: dict[str, list[str]] = {}
         self._title: str | None = None
@@ -105,26 +105,28 @@ class _Reader(HTMLParser):
         while len(self._lines) <= line_ends:
             self._end_line()
 
-    @property
-    def unclosed(self) -> str | None:
-        """A dropped element that had no end tag, script and style apart: those do reach to the end."""
-        outer = self._skipping[0] if self._skipping else ""
-        return outer if outer in self._dropped and outer not in ("script", "style") else None
-
     def result(self) -> HtmlText:
         """What was read."""
         said = (tidy_title("".join(self._titles.get(name, ()))) for name in ("title", "h1"))
-        return HtmlText(text="\n".join(self._lines), title=next((title for title in said if title), None))
+        lines = sum(map(bool, self._lines))
+        kept = sum(line.startswith("#") for line in self._lines)
+        text = "\n".join(self._lines)
+        return HtmlText(
+            text=text,
+            title=next((title for title in said if title), None),
+            crowded=self._headings - kept > _LOST * self._headings + 1 or len(text) > _LONGEST * lines,
+        )
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         """Take note of where the text that follows stands."""
-        if self._skipping:
-            if tag == self._skipping[0]:
-                self._skipping.append(tag)
+        self._count += 1
+        if self._count <= self._until:
             return
-        if tag in self._dropped or (tag == "a" and _is_permalink(attrs)):
-            self._skipping.append(tag)
+        self._until = self._regions.dropped.get(self._count, 0)
+        if self._until:
             return
+        if tag == "img" and (text := image_text(attrs)):
+            self.handle_data(f" {text} ")
         if tag in _BLOCKS:
             self._apart = True
             if self._title == "title":
@@ -154,14 +156,13 @@ class _Reader(HTMLParser):
     def handle_startendtag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         """`<br/>` is `<br>`; HTML does not know other elements without content, but XHTML writes them."""
         self.handle_starttag(tag, attrs)
-        if tag not in _VOID:
+        if tag not in VOID:
             self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
         """Undo what the start tag did."""
-        if self._skipping:
-            if tag == self._skipping[0]:
-                self._skipping.pop()
+        self._count += 1
+        if self._count <= self._until:
             return
         if tag in _BLOCKS:
             self._apart = True
@@ -179,12 +180,15 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Put text on the line it comes from."""
-        if self._skipping:
+        if self._count < self._until:
             return
         if self._title is not None:
             self._titles[self._title].append(data)
             if self._title == "title":
                 return
+        main = self._regions.main
+        if main is not None and not main[0] <= self._count < main[1]:
+            return
         number, _ = self.getpos()
         while len(self._lines) < number - 1:
             self._end_line()
@@ -214,11 +218,13 @@ class _Reader(HTMLParser):
                 line.prefix, line.heading = "", False
             if self._apart or text[0] == " ":
                 _space(line)
+            self._headings += bool(self._marker) and self._heading
             if self._marker and not self._heading:
                 line.pieces.append(self._marker.lstrip())
         else:
             line.prefix = self._marker or ("\\" if _STRUCTURE.match(words) else "")
             line.heading = self._heading and bool(self._marker)
+            self._headings += line.heading
         self._marker = ""
         self._apart = False
         line.pieces.append(text.lstrip())
@@ -235,8 +241,3 @@ class _Reader(HTMLParser):
 def _space(line: _Line) -> None:
     if line.pieces and not line.pieces[-1].endswith(" "):
         line.pieces.append(" ")
-
-
-def _is_permalink(attrs: Sequence[tuple[str, str | None]]) -> bool:
-    """Whether an anchor is the pilcrow that documentation generators put behind headings."""
-    return any(name == "class" and value and "headerlink" in value.split() for name, value in attrs)

@@ -12,12 +12,17 @@ from stat import S_ISDIR, S_ISREG
 from typing import TypeAlias
 
 from ragweft.errors import LoadError
+from ragweft.loading.converters import EXTRA, missing_package
 from ragweft.loading.files import MAX_BYTES, too_large
 from ragweft.loading.formats import file_format
 from ragweft.loading.ignore import IGNORE_FILES, IgnoreRules, rules_above
 from ragweft.loading.uris import display_path, is_valid_text, real_path_uri
 
-__all__ = ["Discovery", "Failed", "Found", "Skipped", "discover"]
+__all__ = ["NOT_INSTALLED", "Discovery", "Failed", "Found", "Skipped", "discover"]
+
+NOT_INSTALLED = f"needs  pip install 'ragweft[{EXTRA}]'"
+"""Why files are skipped that only an optional package can read."""
+
 
 _TOOL_DIRECTORIES = frozenset(
     (
@@ -51,7 +56,7 @@ class Found:
     mtime_ns: int
     """Time of the last change, in nanoseconds since 1970, when it was found."""
     format: str
-    """As in `formats.FileFormat`; HTML becomes Markdown when it is loaded."""
+    """As in `formats.FileFormat`; HTML and what is converted become Markdown when they are loaded."""
 
     @property
     def uri(self) -> str:
@@ -68,7 +73,17 @@ class Skipped:
     """One of "unsupported type", "ignored" (by an ignore file), "hidden" (a name with a leading dot), "tool
     directory" (caches, version control, environments, dependencies), "ragweft index", "duplicate" (a link to
     a file that is taken under its own name), "link to a directory", "link leads outside", "not a regular
-    file"."""
+    file", or `NOT_INSTALLED`."""
+
+    @property
+    def unread(self) -> bool:
+        """Whether another installation would read it: what that one knows of it is not to be forgotten."""
+        return self.reason == NOT_INSTALLED
+
+    @property
+    def uri(self) -> str:
+        """`source_uri(path)`, without asking the disk again."""
+        return real_path_uri(str(self.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +318,8 @@ def _taken(path: str, max_bytes: int) -> Discovery | None:
 def _measured(path: str, stat: os.stat_result, written: str, max_bytes: int) -> Discovery:
     if stat.st_size > max_bytes:
         return Failed(path=Path(path), reason=too_large(max_bytes))
+    if missing_package(written) is not None:
+        return Skipped(path=Path(path), reason=NOT_INSTALLED)
     return Found(path=Path(path), size=stat.st_size, mtime_ns=stat.st_mtime_ns, format=written)
 
 

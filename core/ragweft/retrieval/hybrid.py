@@ -15,6 +15,7 @@ from ragweft.flow import Failed, Flow, Step, arun, one, run
 from ragweft.ledger.profile import Profiles
 from ragweft.ledger.scope import Scope, Scopes
 from ragweft.loading import source_path
+from ragweft.places import cited
 from ragweft.retrieval.asking import aask, ask, complete, deeper, settled
 from ragweft.retrieval.balance import leg_weights
 from ragweft.retrieval.fusion import BOUNDED, fuse
@@ -270,6 +271,7 @@ def cite(stored: StoredChunk) -> Citation:
         title=stored.title,
         lines=chunk.lines,
         headings=chunk.headings,
+        place=cited(*chunk.place) if chunk.place else "",
     )
 
 
