@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ragweft.assembly import check_abilities
 from ragweft.embedding import as_embedder, resolve_embedder
+from ragweft.embedding.adapters import settled
 from ragweft.reranking import as_reranker, resolve_reranker
 
 if TYPE_CHECKING:
@@ -29,14 +30,20 @@ class Models:
     """Made here, to be closed with the index."""
 
 
-def choose_models(recipe: Recipe, *, embedder: object | None, reranker: object | None) -> Models:
+def choose_models(
+    recipe: Recipe, *, embedder: object | None, reranker: object | None, space: str = ""
+) -> Models:
     """The recipe's models where the caller gives none.
+
+    *space* is what the index was filled by, "" for a new one: an object of another package that goes by that
+    name is not asked for the size of its vectors, which may cost money. If it has to be, whoever collects hears
+    of it.
 
     Raises:
         RecipeError: the recipe names what there is not or asks the embedder for what it does not give, or an
             object given is neither embedder nor reranker.
         MissingExtra: a provider's package is not installed.
-        ProviderError: a service had to be asked for the size of its vectors, and did not answer.
+        ProviderError: a service or the object had to be asked for the size of its vectors, and did not answer.
     """
     owned: list[object] = []
     if embedder is None:
@@ -44,7 +51,10 @@ def choose_models(recipe: Recipe, *, embedder: object | None, reranker: object |
         owned.append(chosen)
         recipe = replace(recipe, embedding=replace(recipe.embedding, dims=chosen.space.dims))
     else:
-        chosen = as_embedder(embedder)
+        given = as_embedder(embedder)
+        chosen = settled(given, usd_per_million=recipe.embedding.usd_per_million, space=space)
+        # Found out here, where a call for it is counted.
+        _ = chosen.space
     check_abilities(recipe, chosen)
     if reranker is None:
         closer = resolve_reranker(recipe.rerank, embedder=chosen)

@@ -18,7 +18,7 @@ from ragweft.recipe import Recipe, load_recipe, parse_recipe, write_recipe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["as_uris", "find_folder", "keep_recipe", "settle_recipe", "take_over_recipe"]
+__all__ = ["as_uris", "find_folder", "keep_recipe", "settle_recipe", "stored_space", "take_over_recipe"]
 
 _BUSY_SECONDS = 60.0
 
@@ -148,6 +148,16 @@ def _untouched(folder: Path) -> bool:
         return _fact(folder, "generation") in (None, "0")
     except sqlite3.Error:
         return False  # whoever opens it says what is wrong
+
+
+def stored_space(folder: Path) -> str:
+    """What the index in *folder* was filled by, as its ledger says; "" where nothing was, or it cannot tell."""
+    if _untouched(folder):
+        return ""
+    try:
+        return _fact(folder, "space") or ""
+    except sqlite3.Error:
+        return ""  # whoever opens it says what is wrong
 
 
 def _awaited(folder: Path) -> str | None:

@@ -158,10 +158,7 @@ class ContextualEmbedder(Protocol):
 
 @runtime_checkable
 class SparseEmbedder(Protocol):
-    """An embedder that also says which words of a text matter, and how much: learned sparse weights.
-
-    Where the model may lack them, a property `has_lexical_weights` says whether it gives them.
-    """
+    """An embedder that weighs words, too (learned sparse weights), unless `has_lexical_weights` is false."""
 
     def lexical_weights(self, texts: Sequence[str]) -> Sequence[Mapping[int, float]]:
         """For each text token number to weight, above 0: of a document and of a query alike.
@@ -171,6 +168,15 @@ class SparseEmbedder(Protocol):
         Raises:
             ProviderError: the model failed.
         """
+        ...
+
+
+@runtime_checkable
+class QueryWeigher(Protocol):
+    """A `SparseEmbedder` that weighs a query in the same pass that embeds it, whichever is asked for first."""
+
+    def query_weights(self, text: str) -> Mapping[int, float]:
+        """As `SparseEmbedder.lexical_weights` of one query."""
         ...
 
 
@@ -211,7 +217,7 @@ class WindowedEmbedder(Protocol):
         ...
 
     def too_long(self, texts: Sequence[str]) -> Sequence[int]:
-        """Places of the texts above the window."""
+        """Places of the texts above the window; of what was embedded, also of those found too long only then."""
         ...
 
 

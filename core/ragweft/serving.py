@@ -20,7 +20,7 @@ from ragweft.health import report_followers
 from ragweft.ingestion.intake import Intake
 from ragweft.ledger.spending import record
 from ragweft.models import choose_models
-from ragweft.opening import keep_recipe, settle_recipe, take_over_recipe
+from ragweft.opening import keep_recipe, settle_recipe, stored_space, take_over_recipe
 from ragweft.providers.metering import Meter, metered
 from ragweft.tuning.profiling import refresh_profile
 
@@ -83,7 +83,8 @@ class Opening:
     def _engine(self, recipe: Recipe) -> Engine:
         # Nothing is written before the recipe's models are known to be there.
         with metered(Meter()) as meter:
-            models = choose_models(recipe, embedder=self.embedder, reranker=self.reranker)
+            space = stored_space(self.folder)
+            models = choose_models(recipe, embedder=self.embedder, reranker=self.reranker, space=space)
         if not self.read_only:
             take_over_recipe(self.folder)
             keep_recipe(self.folder, models.recipe)

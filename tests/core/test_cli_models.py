@@ -205,7 +205,13 @@ def test_check_asks_for_the_size_it_is_told(run: Run) -> None:
     ("arguments", "said"),
     [
         (("static", "--dims", "100"), "static: dims = 100 is none of its sizes; choose 64, 128 or 256"),
-        (("voyage:rerank-3",), "voyage:rerank-3 is a reranker and makes no vectors: name an embedder"),
+        (
+            ("voyage:rerank-3", "--dims", "64"),
+            "voyage:rerank-3 is a reranker and makes no vectors: name an embed",
+        ),
+        (("voyage:rerank-3",), "VOYAGE_API_KEY"),
+        (("voyage:voyage-4", "--rerank"), "is an embedder and does not rerank"),
+        (("none", "--rerank"), "'none' is no reranker"),
         (("voyage-4",), "'voyage-4' names no provider; did you mean voyage:voyage-4?"),
         (("bge-base-en-v1.5",), "did you mean sentence-transformers:BAAI/bge-base-en-v1.5?"),
         (("nobody:model",), "no provider 'nobody'"),
@@ -312,3 +318,90 @@ def test_check_fails_when_the_model_is_not_what_the_registry_says(
     checked = run("check", "voyage:voyage-4", "--json")
     assert checked.code == 1
     assert json.loads(checked.out, parse_constant=pytest.fail)["agrees"] is False
+
+
+# Check of a reranker
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "price"),
+    [
+        ("voyage:rerank-3", True, None),
+        ("cohere:rerank-v3.5", False, 0.002),
+        ("jina:jina-reranker-v3.5", True, None),
+    ],
+)
+def test_check_has_a_reranker_tell_an_answer_from_a_pudding(
+    run: Run, monkeypatch: pytest.MonkeyPatch, model: str, tokens: bool, price: float | None
+) -> None:
+    for name in ("VOYAGE_API_KEY", "CO_API_KEY", "JINA_API_KEY"):
+        monkeypatch.setenv(name, "pa-test-0123456789abcdefghij")
+    provider = model.partition(":")[0]
+    with ProviderDouble() as double:
+        # A base_url on this machine is sent the provider's own key.
+        ran = run("check", model, "--base-url", double.base(provider))
+        checked = json.loads(run("check", model, "--base-url", double.base(provider), "--json").out)
+    assert (ran.code, ran.err) == (0, "")
+    rows = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
+    assert list(rows) == ["model", "reranker", "scores", "latency", "price", "registry"]
+    assert re.fullmatch(r"[\d.e-]+ for a passage that answers, [\d.e-]+ for one that does not", rows["scores"])
+    assert checked["kind"] == "reranker"
+    assert checked["answering"] > checked["other"]
+    assert (checked["agrees"], checked["problems"], checked["listed"]) == (True, [], True)
+    assert bool(checked["tokens"]) is tokens
+    assert "call" not in checked
+    if price is not None:
+        assert (checked["usd"], rows["price"]) == (price, f"${price:g}")
+
+
+class Ranks:
+    """A reranker with one answer."""
+
+    name = "any"
+
+    def __init__(self, *scores: float) -> None:
+        self._scores = scores
+
+    def rerank(self, query: str, hits: Sequence[object]) -> list[float]:
+        assert query
+        assert len(hits) == 2
+        return list(self._scores)
+
+
+@pytest.mark.parametrize("scores", [(0.9, 0.1), (0.5, 0.5), (0.1, np.nan)])
+def test_check_fails_if_a_reranker_prefers_the_pudding(
+    run: Run, monkeypatch: pytest.MonkeyPatch, scores: tuple[float, float]
+) -> None:
+    monkeypatch.setattr(models_check, "_reranker", lambda *_: Ranks(*scores))
+    ran = run("check", "voyage:rerank-of-tomorrow")
+    assert ran.code == 1
+    assert "registry    disagrees: " in ran.out
+    assert json.loads(run("check", "voyage:any", "--rerank", "--json").out, parse_constant=pytest.fail)[
+        "problems"
+    ]
+    monkeypatch.setattr(models_check, "_reranker", lambda *_: Ranks(0.0, 1.0))
+    assert "registry    does not list this model" in run("check", "voyage:any", "--rerank").out
+
+
+# Code of their own
+
+
+def test_models_that_run_code_of_their_own_are_marked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = run("--for", "multilingual")
+    (marked,) = [
+        line
+        for line in ran.out.splitlines()
+        if line.startswith("sentence-transformers:Alibaba-NLP/gte-multilingual-base ")
+    ]
+    assert marked.split()[1] == "*"
+    assert "*: runs code of its own" in ran.out
+    assert "SentenceTransformerEmbedder(NAME, trust_remote_code=True)" in ran.out
+    rows = {line.split()[0]: line.split()[1] for line in run().out.splitlines() if len(line.split()) > 1}
+    with_code = {label for label, next_word in rows.items() if next_word == "*"}
+    assert "sentence-transformers:NovaSearch/stella_en_400M_v5" in with_code
+    assert "sentence-transformers:intfloat/multilingual-e5-base" not in with_code
+    entries = json.loads(run("--json").out)["models"]
+    assert {entry["model"] for entry in entries if entry["own_code"]} == with_code
+    assert "trust_remote_code" not in run("--provider", "voyage").out
+    lines = at_width(run, monkeypatch, 80, "--for", "english")
+    assert any(line.startswith("NovaSearch/stella_en_1.5B_v5 *") for line in lines)

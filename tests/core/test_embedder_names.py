@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from ragweft import Index
+from ragweft.embedding import resolve_embedder
 from ragweft.embedding.adapters import as_embedder
 from ragweft.errors import RecipeError
+from ragweft.recipe import Embedding, Recipe, Rerank
+from ragweft.reranking import resolve_reranker
 from ragweft.testing import HashEmbedder
 
 DIMS = 16
@@ -216,3 +220,37 @@ def test_an_objects_own_instructions_belong_to_the_space() -> None:
     assert revision(query_instruction="Represent this: ") != revision(query_instruction="Represent: ") != ""
     assert revision(encode_kwargs={"prompt": "p"}) != revision(encode_kwargs={"prompt": "r"})
     assert revision(encode_kwargs={"batch_size": 8, "device": "cpu"}) == revision(prompts={"query": ""}) == ""
+
+
+@pytest.mark.parametrize(
+    "model", ["cohere:rerank-v3.5", "sentence-transformers:BAAI/bge-reranker-v2-m3", "voyage:rerank-3"]
+)
+def test_a_reranker_is_no_embedder_of_a_recipe(tmp_path: Path, model: str) -> None:
+    recipe = Recipe(embedding=Embedding(model=model))
+    said = rf"\[embedding\] model = '{model}' is a reranker and makes no vectors: name an embedder"
+    with pytest.raises(RecipeError, match=said):
+        Index.open(tmp_path / "kb", recipe=recipe)
+    assert not (tmp_path / "kb" / "ragweft.toml").exists()
+
+
+@pytest.mark.parametrize(
+    "model", ["cohere:embed-v4.0", "sentence-transformers:intfloat/multilingual-e5-base", "voyage:voyage-4"]
+)
+def test_an_embedder_is_no_reranker_of_a_recipe(tmp_path: Path, model: str) -> None:
+    recipe = Recipe(rerank=Rerank(model=model))
+    said = rf"\[rerank\] model = '{model}' is an embedder and does not rerank: name a reranker"
+    with pytest.raises(RecipeError, match=said):
+        Index.open(tmp_path / "kb", recipe=recipe)
+    assert not (tmp_path / "kb" / "ragweft.toml").exists()
+
+
+def test_a_model_that_is_both_or_not_listed_may_be_either(tmp_path: Path) -> None:
+    for model in ("cohere:rerank-of-tomorrow", "voyage:voyage-of-tomorrow"):
+        assert resolve_reranker(Rerank(model=model)) is not None
+        assert resolve_embedder(Embedding(model=model, dims=8)).space.dims == 8
+    for section in ("embedding", "rerank"):  # BGE-M3 is both; what is said is that it is not there
+        with pytest.raises(RecipeError, match="no such folder"):
+            if section == "rerank":
+                resolve_reranker(Rerank(model=f"bge-m3:{tmp_path / 'none'}"))
+            else:
+                resolve_embedder(Embedding(model=f"bge-m3:{tmp_path / 'none'}"))

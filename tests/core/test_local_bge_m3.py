@@ -23,7 +23,7 @@ from ragweft.embedding.bge_m3 import BgeM3  # noqa: E402
 from ragweft.embedding.recent import Recent  # noqa: E402
 from ragweft.embedding.sentence import SentenceTransformerEmbedder  # noqa: E402
 from ragweft.errors import RecipeError  # noqa: E402
-from ragweft.protocols import BatchEmbedder, Embedder, WindowedEmbedder  # noqa: E402
+from ragweft.protocols import BatchEmbedder, Embedder, QueryWeigher, WindowedEmbedder  # noqa: E402
 
 SIZE = 16
 TEXTS = ["How to rotate a key", " ", "A key, a key: my kingdom for a key!", "def rotate(key): ..."]
@@ -165,6 +165,20 @@ def test_all_outputs_of_a_query_are_of_one_pass(model: BgeM3, passes: Passes, qu
         vector[0] = 1.0
 
 
+def test_weights_that_are_asked_for_first_save_the_pass_of_the_vector(model: BgeM3, passes: Passes) -> None:
+    query = "is the leg of words done before the other begins?"
+    assert isinstance(model, QueryWeigher)
+    weights = model.query_weights(query)
+    assert passes.count == 1
+    vector = model.embed_query(query)
+    model.query_token_vectors(query)
+    assert passes.count == 1
+    alone = model.outputs([query])
+    assert weights == pytest.approx(alone.lexical_weights[0], abs=1e-5)
+    np.testing.assert_allclose(vector, alone.vectors[0], atol=1e-5)
+    assert model.query_weights("  ") == {}
+
+
 @pytest.mark.parametrize("first", ["dense", "sparse"])
 def test_who_comes_second_waits_for_the_pass_of_the_first(model: BgeM3, passes: Passes, first: str) -> None:
     query = f"who waits when {first} comes first?"
@@ -228,6 +242,7 @@ def test_a_query_with_words_of_its_own_is_no_document(tmp_path: Path, folder: Pa
     (weights,) = model.lexical_weights([TEXTS[0]])
     assert passes.count == 2
     assert weights == pytest.approx(model.outputs(TEXTS[:1]).lexical_weights[0], abs=1e-5)
+    assert model.query_weights(TEXTS[0]) == pytest.approx(weights, abs=1e-6)
 
 
 def test_a_damaged_head_does_not_disturb_the_others(tmp_path: Path, folder: Path, model: BgeM3) -> None:

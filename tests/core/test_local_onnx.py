@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from ragweft.embedding import resolve_embedder
 from ragweft.embedding.onnx import CHROMA_FOLDER, OnnxMiniLm
 from ragweft.errors import MissingExtra, ProviderError, RecipeError
 from ragweft.protocols import BatchEmbedder, Embedder, WindowedEmbedder
+from ragweft.recipe import Embedding
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,6 +123,20 @@ def test_vectors_are_unit_means_whatever_shares_their_batch(folder: Path, texts:
     assert vectors.shape == (len(texts), DIMS)
     for text, vector in zip(texts, vectors, strict=True):
         np.testing.assert_allclose(vector, expected(text), atol=1e-6)
+
+
+def test_it_has_one_size(folder: Path) -> None:
+    assert resolve_embedder(Embedding(model=f"onnx:{folder}", dims=DIMS)).space.dims == DIMS
+    with pytest.raises(RecipeError, match=rf"dims = 3: onnx:.* makes vectors of {DIMS} numbers and no others"):
+        resolve_embedder(Embedding(model=f"onnx:{folder}", dims=3))
+
+
+def test_a_model_that_wants_prompts_is_warned_of(tmp_path: Path, embedder: OnnxMiniLm) -> None:
+    assert embedder.warning == ""
+    for name in ("multilingual-e5-small", "our-e5"):
+        other = OnnxMiniLm(write(tmp_path / name, onnx_model(TABLE)))
+        assert "wants 'query: ' before questions and 'passage: ' before texts" in other.warning
+    assert OnnxMiniLm(write(tmp_path / "bge-m3", onnx_model(TABLE))).warning == ""
 
 
 def test_a_query_is_embedded_like_a_document(embedder: OnnxMiniLm) -> None:

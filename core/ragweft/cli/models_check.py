@@ -268,11 +268,8 @@ def _embedder_lines(checked: CheckedEmbedder) -> list[str]:
 
 
 def _reranker_lines(checked: CheckedReranker) -> list[str]:
-    rows = {
-        "model": checked.model,
-        "reranker": checked.name,
-        "scores": f"{checked.answering:.4g} for a passage that answers, {checked.other:.4g} for one that does not",
-    }
+    scores = f"{checked.answering:.4g} for a passage that answers, {checked.other:.4g} for one that does not"
+    rows = {"model": checked.model, "reranker": checked.name, "scores": scores}
     return [f"{title:<12}{value}" for title, value in (*rows.items(), *_common(checked))]
 
 

@@ -171,8 +171,8 @@ def _footnotes(embedders: Sequence[Model], rerankers: Sequence[Model]) -> Iterat
         yield "A search reranks 50 passages of 480 tokens."
     if any(map(runs_own_code, models)):
         yield (
-            f"{OWN_CODE}: runs code of its own, which a recipe cannot allow; a program can, if you trust where it "
-            "comes from: Index.open(…, embedder=SentenceTransformerEmbedder(NAME, trust_remote_code=True))."
+            f"{OWN_CODE}: runs code of its own, which a recipe cannot allow; a program can, if you trust where "
+            "it comes from: Index.open(…, embedder=SentenceTransformerEmbedder(NAME, trust_remote_code=True))."
         )
     if any(model.successor for model in models):
         yield "→ leads to the model that takes its place."

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ragweft.cli.session import say
 from ragweft.cli.wording import counted, money, printable
-from ragweft.loading.walk import NOT_INSTALLED
 from ragweft.providers.registry import dollars
 from ragweft.reports import SyncReport
 
@@ -95,6 +94,8 @@ def say_summary(report: SyncReport) -> None:
 
 def say_troubles(report: SyncReport | Estimate) -> None:
     """Warnings, and the files that could not be read, on stderr: the first ten and how many more."""
+    from ragweft.loading.walk import NOT_INSTALLED
+
     for warning in report.warnings if isinstance(report, SyncReport) else ():
         say(f"warning: {printable(warning)}")
     if isinstance(report, SyncReport) and (lacking := report.skipped.get(NOT_INSTALLED)):

@@ -28,31 +28,43 @@ def _sentence(name: str, settings: Embedding) -> Embedder:
     from ragweft.embedding.sentence import SentenceTransformerEmbedder
     from ragweft.providers.registry import check_dims, load
 
+    # Said before anybody fetches the model: it may not be there yet.
     listed = load().find("sentence-transformers", name, kind="embedder")
     if listed is not None and settings.dims:
         check_dims(listed, settings.dims)
-    # Some models save no prompts of their own, and do much worse without them.
-    query, document = (listed.query_prompt, listed.document_prompt) if listed is not None else ("", "")
-    return SentenceTransformerEmbedder(
+    embedder = SentenceTransformerEmbedder(
         name,
         dims=settings.dims,
-        query_prompt=settings.query_prompt or query or None,
-        document_prompt=settings.document_prompt or document or None,
+        query_prompt=settings.query_prompt or None,
+        document_prompt=settings.document_prompt or None,
         window=settings.window or None,
     )
+    embedder.check_dims()
+    return embedder
 
 
 def _onnx(name: str, settings: Embedding) -> Embedder:
     from ragweft.embedding.onnx import OnnxMiniLm
 
     # The listed name stands for where Chroma keeps it, anything else for a folder.
-    return OnnxMiniLm(None if name in ("", "all-MiniLM-L6-v2") else name, window=settings.window or 256)
+    folder = None if name in ("", "all-MiniLM-L6-v2") else name
+    return _whole(OnnxMiniLm(folder, window=settings.window or 256), settings)
 
 
 def _bge_m3(name: str, settings: Embedding) -> Embedder:
     from ragweft.embedding.bge_m3 import BgeM3
 
-    return BgeM3(name or "BAAI/bge-m3", window=settings.window or None)
+    return _whole(BgeM3(name or "BAAI/bge-m3", window=settings.window or None), settings)
+
+
+def _whole(embedder: Embedder, settings: Embedding) -> Embedder:
+    """*embedder*, whose vectors have one size only."""
+    if settings.dims and settings.dims != embedder.space.dims:
+        raise RecipeError(
+            f"[embedding] dims = {settings.dims}: {settings.model} makes vectors of {embedder.space.dims} "
+            "numbers and no others; remove dims"
+        )
+    return embedder
 
 
 LOCAL: Mapping[str, Callable[[str, Embedding], Embedder]] = {
@@ -78,13 +90,15 @@ def resolve_embedder(settings: Embedding, *, key: str | None = None) -> Embedder
     environment.
 
     Raises:
-        RecipeError: there is no such provider or no key, or a setting is not one the model offers.
+        RecipeError: there is no such provider or no key, the model is listed as a reranker, or a setting is not
+            one it offers.
         MissingExtra: the provider's package is not installed.
         ProviderError: the size of a model nobody knows was to be asked, and it did not answer.
     """
     from ragweft.embedding.services import SERVICES, check_taken, connect
 
     provider, _, name = settings.model.partition(":")
+    _refuse_reranker(provider, name, settings.model)
     if provider in LOCAL:
         check_taken(settings, TAKEN.get(provider, ()))
         return LOCAL[provider](name, settings)
@@ -94,3 +108,14 @@ def resolve_embedder(settings: Embedding, *, key: str | None = None) -> Embedder
     make = third_party("ragweft.embedders", settings.model, section="embedding", known=(*LOCAL, *SERVICES))
     embedder: Embedder = make(name, settings)
     return embedder
+
+
+def _refuse_reranker(provider: str, name: str, model: str) -> None:
+    from ragweft.providers.registry import load
+
+    known = load()
+    if known.find(provider, name, kind="embedder") is None and known.find(provider, name, kind="reranker"):
+        raise RecipeError(
+            f"[embedding] model = {model!r} is a reranker and makes no vectors: name an embedder, and set this "
+            "as [rerank] model"
+        )

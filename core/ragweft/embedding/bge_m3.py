@@ -176,12 +176,27 @@ class BgeM3:
             RecipeError: the head for words is not there.
             ProviderError: the model failed.
         """
-        head = self._head(_SPARSE)
+        self._head(_SPARSE)
         if len(texts) == 1 and not self._dense.roles_differ:
-            special = self._dense.special_tokens
-            read = self._recent.get().get(texts[0], keep=False)
-            return [_merged([_largest(ids, head(states), special) for ids, states in read.parts])]
+            return [self._weighed(self._recent.get().get(texts[0], keep=False))]
         return [dict(weights) for weights in self._outputs(texts, (_SPARSE,)).lexical_weights]
+
+    def query_weights(self, text: str) -> dict[int, float]:
+        """As `lexical_weights` of one query, of the same pass as its vector, whichever is asked for first.
+
+        Raises:
+            RecipeError: the head for words is not there.
+            ProviderError: the model failed.
+        """
+        self._head(_SPARSE)
+        if self._dense.roles_differ:
+            # Words that are put in front of a query alone are none of its own.
+            return self.lexical_weights([text])[0]
+        return self._weighed(self._query(text))
+
+    def _weighed(self, read: _Read) -> dict[int, float]:
+        head, special = self._head(_SPARSE), self._dense.special_tokens
+        return _merged([_largest(ids, head(states), special) for ids, states in read.parts])
 
     def token_vectors(self, texts: Sequence[str]) -> list[Vectors]:
         """Unit vectors of the tokens of each text, all but the first special one: float32, shape (n, size).

@@ -21,7 +21,7 @@ from ragweft.errors import RecipeError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["Checkpoint", "find_checkpoint", "fingerprint", "read_tokenizer", "window_of"]
+__all__ = ["Checkpoint", "find_checkpoint", "fingerprint", "name_of", "read_tokenizer", "window_of"]
 
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 _OWN_CLASSES = "sentence_transformers."
@@ -46,6 +46,12 @@ _DESCRIBING = (
     "vocab.txt",
     "*.model",
 )
+_SHORTER = ("matryoshka_dimensions", "matryoshka_dims")
+"""Where models say to which sizes their vectors may be cut."""
+_CARD_HEAD = re.compile(r"\s*---\n(.*?)\n---", re.DOTALL)
+_CARD_BASE = re.compile(r"^base_model:(?:[ \t]*\n[ \t]*-)?[ \t]*[\"']?([\w./-]+)", re.MULTILINE)
+_CARD_TRAINED = "generated_from_trainer"
+"""A tag sentence-transformers gives every model its trainer has trained."""
 _UNLIMITED = 10**9
 _SAMPLES = 64
 _SAMPLE_BYTES = 4096
@@ -111,6 +117,29 @@ class Checkpoint:
         return min(size, int(cut)) if size is not None and cut else size
 
     @property
+    def shorter_sizes(self) -> frozenset[int]:
+        """Sizes its files say its vectors may be cut to (Matryoshka); empty where they say nothing."""
+        files = (self._config(), self.read("config_sentence_transformers.json"))
+        said = [file.get(key) for file in files for key in _SHORTER]
+        return frozenset(n for sizes in said if isinstance(sizes, list) for n in sizes if isinstance(n, int))
+
+    @property
+    def saved_from(self) -> str:
+        """What it was loaded from before it was saved, a hub's name or a folder; "" if it does not say."""
+        return str(self._config().get("_name_or_path") or "")
+
+    @property
+    def base(self) -> str:
+        """The model its card says it was made from; "" if it does not say."""
+        found = _CARD_BASE.search(self._card())
+        return found[1] if found else ""
+
+    @property
+    def trained_further(self) -> bool:
+        """Whether its card says that somebody trained it after it was loaded from elsewhere."""
+        return _CARD_TRAINED in self._card()
+
+    @property
     def positions(self) -> int | None:
         """The most tokens it has positions for; None if unlimited or not known."""
         return _positions(self.read("config.json"))
@@ -141,6 +170,21 @@ class Checkpoint:
             described = {file for pattern in _DESCRIBING for file in folder.glob(pattern)}
             files += [*sorted(described), *weights]
         return fingerprint(files)
+
+    def _config(self) -> Mapping[str, Any]:
+        """The description of its first module, which is the model but for its pooling."""
+        first = next(iter(self.modules), {})
+        found: Mapping[str, Any] = self.read(str(first.get("path", "")), "config.json")
+        return found
+
+    def _card(self) -> str:
+        """The head of its README.md, which is written for machines; "" without one."""
+        try:
+            text = (self.folder / "README.md").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        head = _CARD_HEAD.match(text)
+        return head[1] if head else ""
 
     def weight_names(self) -> frozenset[str]:
         """Names of the saved tensors; empty where they lie in another format than safetensors.
@@ -201,7 +245,7 @@ def find_checkpoint(model: str | Path, *, organization: str) -> Checkpoint:
     folder = Path(model).expanduser()
     if str(model) and folder.is_dir():
         folder = folder.resolve()
-        return Checkpoint(name=_name_of(folder), folder=folder)
+        return Checkpoint(name=name_of(folder), folder=folder)
     if isinstance(model, Path) or folder.exists() or not _HUB_NAME.fullmatch(model):
         raise RecipeError(
             f"model {str(model)!r}: no such folder; give the folder of a saved model, or its name"
@@ -259,7 +303,7 @@ def _pooled(config: Mapping[str, Any]) -> int | None:
     return int(size) * modes if isinstance(size, int) else None
 
 
-def _name_of(folder: Path) -> str:
+def name_of(folder: Path) -> str:
     """The hub's name of a folder in its cache, models--owner--name/snapshots/commit, else the folder's own."""
     repository = folder.parent.parent.name
     if folder.parent.name == "snapshots" and repository.startswith("models--"):

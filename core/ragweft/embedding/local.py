@@ -17,17 +17,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ragweft.embedding.checkpoint import Checkpoint, find_checkpoint, window_of
+from ragweft.embedding.checkpoint import Checkpoint, find_checkpoint, name_of, window_of
 from ragweft.errors import MissingExtra, ProviderError, RagweftError, RecipeError
 
 if TYPE_CHECKING:
     from ragweft.types import Vectors
 
-__all__ = ["LocalModel", "Turns", "batches", "in_batches", "needed", "room_beside", "working"]
+__all__ = [
+    "LocalModel",
+    "Turns",
+    "allowed_in_a_program",
+    "batches",
+    "in_batches",
+    "needed",
+    "room_beside",
+    "working",
+]
 
 _PACKAGE = "sentence_transformers"
 _LOADING = threading.Lock()
 """transformers builds models under settings of the whole process, so they are loaded one at a time."""
+_CLASSES = {
+    "SentenceTransformer": ("SentenceTransformerEmbedder", "embedder"),
+    "CrossEncoder": ("CrossEncoderReranker", "reranker"),
+}
+"""What is built of each, and as what `Index.open` takes it: a program may allow what a recipe must not."""
 _LEAST_ROOM = 8
 _WHOLE = {"text": {"truncation": False, "verbose": False}}
 
@@ -97,7 +111,7 @@ class LocalModel:
             self.name = name or self.checkpoint.name
             self._fits(self.checkpoint.positions)
         else:
-            self.name = name or _name_of(model)
+            self.name = name or self._name_of(model)
             check(model, None)
             self._model = model
             self._fits(_window_of(model))
@@ -109,6 +123,23 @@ class LocalModel:
         if model is None and self.checkpoint is not None:
             return self._window or self.checkpoint.window
         return min((n for n in (self._window, _window_of(model)) if n), default=None)
+
+    @property
+    def files(self) -> Checkpoint | None:
+        """The folder it is loaded from, also of a model that was given loaded; None if that is not known."""
+        if self.checkpoint is not None:
+            return self.checkpoint
+        saved = _saved_as(self._model)
+        folder = Path(saved)
+        if not saved or not _is_model(folder):
+            return None
+        return Checkpoint(name=name_of(folder.resolve()), folder=folder)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What it is called here, and where it comes from."""
+        files = self.files
+        return [self.name, files.name if files is not None else _saved_as(self._model)]
 
     @property
     def digest(self) -> str:
@@ -151,7 +182,7 @@ class LocalModel:
             return len(model.tokenizer(prompt + first, *rest, truncation=False, verbose=False)["input_ids"])
 
     def _loaded(self, checkpoint: Checkpoint) -> Any:
-        with _loading(checkpoint):
+        with _loading(checkpoint, self._kind):
             model = getattr(importlib.import_module(_PACKAGE), self._kind)(
                 str(checkpoint.folder),
                 device=self._device,
@@ -164,6 +195,16 @@ class LocalModel:
             if self._window and limit is not None and limit < self._window:
                 model.max_seq_length = self._window
         return model
+
+    def _name_of(self, model: Any) -> str:
+        saved = _saved_as(model)
+        if not saved:
+            made, _ = _CLASSES[self._kind]
+            raise RecipeError(
+                f"the model given does not say what it is called: give name, as in {made}(model, name='mine')"
+            )
+        folder = Path(saved)
+        return name_of(folder.resolve()) if folder.is_absolute() or _is_model(folder) else saved
 
     def _fits(self, most: int | None) -> None:
         if self._window and most is not None and self._window > most:
@@ -228,7 +269,7 @@ def room_beside(spent: int, *, window: int, what: str, name: str) -> int:
 
 
 @contextmanager
-def _loading(checkpoint: Checkpoint) -> Iterator[None]:
+def _loading(checkpoint: Checkpoint, kind: str) -> Iterator[None]:
     """Load a model within the block: without progress bars, and with errors that say what to do."""
     with _LOADING:
         bars = importlib.import_module("transformers.utils.logging")
@@ -241,15 +282,16 @@ def _loading(checkpoint: Checkpoint) -> Iterator[None]:
         # Damaged weights, unknown architectures and custom code raise whatever they like.
         except Exception as error:
             said = f"{checkpoint.name}: cannot be loaded from {checkpoint.folder} ({_line(error)})"
-            raise RecipeError(f"{said}; {_remedy(error, checkpoint)}") from error
+            raise RecipeError(f"{said}; {_remedy(error, checkpoint, kind)}") from error
         finally:
             if shown:
                 bars.enable_progress_bar()
 
 
-def _remedy(error: Exception, checkpoint: Checkpoint) -> str:
+def _remedy(error: Exception, checkpoint: Checkpoint, kind: str) -> str:
     if "trust_remote_code" in str(error):
-        return "it runs code of its own: set trust_remote_code if you trust where it comes from"
+        how = allowed_in_a_program(checkpoint, kind, "trust_remote_code=True")
+        return f"it runs code of its own: set trust_remote_code if you trust where it comes from, {how}"
     if isinstance(error, ImportError):
         return "install what it names"
     again = f"; run  hf download {checkpoint.name}  again" if "/" in checkpoint.name else ""
@@ -262,11 +304,20 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {first[:300]}"
 
 
-def _name_of(model: Any) -> str:
-    saved = str(getattr(getattr(model, "transformers_model", None), "name_or_path", "") or "")
-    if not saved:
-        raise RecipeError("the model given does not say what it is called: give name")
-    return Path(saved).name if Path(saved).is_absolute() else saved
+def allowed_in_a_program(checkpoint: Checkpoint, kind: str, setting: str) -> str:
+    """How a program allows what a recipe, which may come from anybody, must not."""
+    made, role = _CLASSES[kind]
+    model = checkpoint.name if "/" in checkpoint.name else str(checkpoint.folder)
+    return f"in a program: Index.open(…, {role}={made}({model!r}, {setting}))"
+
+
+def _saved_as(model: Any) -> str:
+    """The name or folder a loaded *model* came from; "" if it does not say."""
+    return str(getattr(getattr(model, "transformers_model", None), "name_or_path", "") or "")
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / "config.json").is_file() or (folder / "modules.json").is_file()
 
 
 def _window_of(model: Any) -> int | None:

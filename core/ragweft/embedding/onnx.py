@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragweft.embedding.checkpoint import Checkpoint, fingerprint, read_tokenizer
+from ragweft.embedding.known import prompts_in_words, recognised
 from ragweft.embedding.local import Turns, batches, in_batches, needed, room_beside, working
 from ragweft.embedding.unit import unit_rows
 from ragweft.errors import RecipeError
@@ -101,6 +102,18 @@ class OnnxMiniLm:
     def window(self) -> int:
         """Tokens of one text it reads at once, special tokens among them."""
         return self._window
+
+    @property
+    def warning(self) -> str:
+        """What whoever fills an index with this embedder should know; "" for nothing."""
+        known = recognised(self._folder.folder.name, checkpoint=self._folder)
+        wanting = known.model or known.kin
+        if wanting is None or not (wanting.query_prompt or wanting.document_prompt):
+            return ""
+        return (
+            f"{self._folder.folder}: the provider onnx puts nothing before a text, but {wanting.name} wants "
+            f"{prompts_in_words(wanting)}; use  sentence-transformers:{self._folder.folder}"
+        )
 
     def load(self) -> None:
         """Read the model now, so that the first text need not wait.

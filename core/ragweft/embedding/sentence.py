@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
-from ragweft.embedding.local import LocalModel, batches, in_batches, room_beside
+from ragweft.embedding.known import Known, prompts_in_words, recognised
+from ragweft.embedding.local import LocalModel, allowed_in_a_program, batches, in_batches, room_beside
 from ragweft.embedding.unit import unit_rows
 from ragweft.errors import RecipeError
+from ragweft.providers.registry import check_dims
 from ragweft.providers.windows import in_parts, joined, long_ones
 from ragweft.types import Space
 
@@ -68,8 +70,10 @@ class SentenceTransformerEmbedder:
             model: a folder, a hub name whose files are in this machine's Hugging Face cache, or a loaded
                 `SentenceTransformer`.
             name: what to call it in the space, instead of the hub's or the folder's name.
-            dims: keep the first so many numbers of a vector, for models trained for that; 0: all.
-            query_prompt: put in front of a query; "" for nothing, None for the prompt the model was saved with.
+            dims: keep the first so many numbers of a vector, for models trained for that (see `check_dims`);
+                0: all.
+            query_prompt: put in front of a query; "" for nothing, None for the prompt the model was saved with
+                or, where it has lost its prompts, for the one the registry knows it to want.
             document_prompt: the same for documents.
             batch_size: texts computed at once.
             device: "cpu", "cuda", "mps" …; None: the best there is.
@@ -100,6 +104,7 @@ class SentenceTransformerEmbedder:
         self._revised = window
         self._space: Space | None = None
         self._counted: _Count | None = None
+        self._recognised: Known | None = None
         if self._local.checkpoint is not None:
             _refuse_untrained(self._local.checkpoint, allowed=allow_untrained)
             size = self._local.checkpoint.vector_size
@@ -129,6 +134,35 @@ class SentenceTransformerEmbedder:
     def window(self) -> int | None:
         """Tokens of one text the model reads at once, prompt and special tokens among them; None: no limit."""
         return self._local.window
+
+    @property
+    def warning(self) -> str:
+        """What whoever fills an index with this embedder should know; "" for nothing."""
+        try:
+            self.check_dims()
+        except RecipeError as error:
+            unfit = f"{error}, for vectors cut to a size a model was not trained for find less"
+        else:
+            unfit = ""
+        return "; ".join(filter(None, (self._lacking(), unfit)))
+
+    def check_dims(self) -> None:
+        """Refuse a vector size the model was not trained for, as far as the registry or its files tell.
+
+        Raises:
+            RecipeError: it is none of its sizes; the message names them.
+        """
+        if not self._dims:
+            return
+        if (listed := self._known.model) is not None:
+            check_dims(listed, self._dims)
+            return
+        files, checkpoint = self._local.files, self._local.checkpoint
+        own = checkpoint.vector_size if checkpoint is not None else self._local.load().get_embedding_dimension()
+        shorter = files.shorter_sizes if files is not None else frozenset[int]()
+        if own is not None and self._dims not in {own, *shorter}:
+            sizes = " or ".join(str(size) for size in sorted({own, *shorter}))
+            raise RecipeError(f"{self.name}: dims = {self._dims} is none of its sizes; choose {sizes}")
 
     @property
     def roles_differ(self) -> bool:
@@ -234,11 +268,41 @@ class SentenceTransformerEmbedder:
         given = self._given[role]
         if given is not None:
             return given
+        saved = self._saved_prompts()
+        listed = self._known.model
+        # A model is saved with empty prompts where nobody named any: they say nothing of what it wants.
+        if listed is None or any(saved.values()):
+            return saved[role]
+        return listed.query_prompt if role == "query" else listed.document_prompt
+
+    def _saved_prompts(self) -> Mapping[_Role, str]:
         checkpoint = self._local.checkpoint
         own = checkpoint.prompts if checkpoint is not None else getattr(self._local.load(), "prompts", {})
         # The names and their order are those of `SentenceTransformer.encode_document`.
-        names = ("query",) if role == "query" else ("document", "passage", "corpus")
-        return next((own[key] or "" for key in names if key in own), "")
+        names: Mapping[_Role, Sequence[str]] = {
+            "query": ("query",),
+            "document": ("document", "passage", "corpus"),
+        }
+        return {role: next((own[key] or "" for key in keys if key in own), "") for role, keys in names.items()}
+
+    @property
+    def _known(self) -> Known:
+        if self._recognised is None:
+            self._recognised = recognised(*self._local.names, checkpoint=self._local.files)
+        return self._recognised
+
+    def _lacking(self) -> str:
+        """What to do about prompts a model of its family wants, and nobody gave."""
+        kin = self._known.kin
+        if kin is None or any(given is not None for given in self._given.values()):
+            return ""
+        if any(self._saved_prompts().values()):
+            return ""
+        said = f"nothing is put before its texts, but {kin.name}, which it seems akin to, wants"
+        return (
+            f"{self.name}: {said} {prompts_in_words(kin)}; if it was trained so, set query_prompt and "
+            "document_prompt"
+        )
 
     def _measure(self, role: _Role, tokens: _Count) -> tuple[_Count, int | None]:
         """How to count a text without its prompt and special tokens, and how many tokens it may have."""
@@ -281,7 +345,8 @@ def _refuse_untrained(checkpoint: Checkpoint, *, allowed: bool) -> None:
     if checkpoint.modules and checkpoint.kind != "SentenceTransformer":
         raise RecipeError(f"{checkpoint.name}: a {checkpoint.kind}, not an embedder; choose another model")
     if not checkpoint.modules and not allowed:
+        how = allowed_in_a_program(checkpoint, "SentenceTransformer", "allow_untrained=True")
         raise RecipeError(
             f"{checkpoint.name}: no modules.json in {checkpoint.folder}, so it was not trained to embed and "
-            "its vectors would mean little; choose another model, or set allow_untrained"
+            f"its vectors would mean little; choose another model, or set allow_untrained {how}"
         )

@@ -23,6 +23,8 @@ def estimated(pipeline: Pipeline, pending: Iterable[Loaded], tally: Tally) -> Es
     embedder = pipeline.embedder
     documents = chunks = tokens = long = 0
     texts: set[bytes] = set()
+    # Objects of other packages count what they are sent, whether their price is known or not.
+    count = getattr(embedder, "tokens", None)
     for batch in batched(pending):
         prepared = [pipeline.cut(loaded) for loaded in batch]
         documents += len(prepared)
@@ -30,11 +32,13 @@ def estimated(pipeline: Pipeline, pending: Iterable[Loaded], tally: Tally) -> Es
         missing = pipeline.missing(prepared)
         fresh = [text for digest, text in missing.items() if digest not in texts]
         texts.update(missing)
-        if isinstance(embedder, PricedEmbedder):
-            tokens += embedder.tokens(fresh)
+        if count is not None:
+            tokens += count(fresh)
         if isinstance(embedder, WindowedEmbedder):
             long += len(embedder.too_long(fresh))
-    price = embedder.usd_per_million if isinstance(embedder, PricedEmbedder) else 0.0
+    price = (
+        embedder.usd_per_million if isinstance(embedder, PricedEmbedder) else getattr(embedder, "price", 0.0)
+    )
     return Estimate(
         documents=documents,
         unchanged=tally.unchanged,

@@ -173,6 +173,7 @@ def _about_long_texts(parts: Parts, count: int) -> list[str]:
         return known
     texts = "1 text is" if count == 1 else f"{count:,} texts are"
     return [
+        *known,
         f"{texts} above the model's window of {window:,} tokens, embedded in parts; a smaller "
-        "[chunking] size in ragweft.toml avoids it"
+        "[chunking] size in ragweft.toml avoids it",
     ]

@@ -57,7 +57,30 @@ _PROMPT_ATTRIBUTES = (
 """Where embedders keep what they put before a text: other words, other vectors."""
 _INCIDENTAL = frozenset({"api_key_env_var", "device", "preferred_providers"})
 """Settings that leave the vectors as they are."""
-_URL_QUERY = re.compile(r"(\bhttps?://[^\s?#]+)\?[^\s'\")]*")
+_SECRETS = (
+    # Some clients put the key into the address, and the address into the message.
+    (re.compile(r"(\bhttps?://[^\s?#]+)\?[^\s'\")]*"), r"\1"),
+    (re.compile(r"(\bhttps?://)[^\s/@'\"]+@"), r"\1[key]@"),
+    # Others repeat a request's headers, or what they were made with.
+    (re.compile(r"\b(Bearer)\s+[^\s'\",;)}\]]+", re.IGNORECASE), r"\1 [key]"),
+    (re.compile(r"\b(Basic)\s+[A-Za-z0-9+/=]{16,}", re.IGNORECASE), r"\1 [key]"),
+    (
+        re.compile(
+            r"((?:api[-_ ]?key|token|secret|password|authorization)(?:['\"]?\s*=\s*['\"]?|['\"]\s*:\s*['\"]))"
+            r"(?!Bearer\b|Basic\b)[^\s'\",;)}\]]{6,}",
+            re.IGNORECASE,
+        ),
+        r"\1[key]",
+    ),
+    (re.compile(r"\bsk-[\w*.…-]{8,}|\bAIza[\w-]{8,}|\bhf_[A-Za-z]{20,}|\b[0-9a-fA-F]{32,}\b"), "[key]"),
+)
+"""What looks like a secret in a message, and what is said instead; which key an object holds nobody knows."""
+_RUN = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
+_TURN = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[a-z0-9])|(?<=[0-9])(?=[A-Za-z])")
+"""Where one kind of sign follows another: at every second place of what is random, seldom in a name."""
+_TURNS = 0.25
+_READ = 4_000
+"""Characters of a message that are looked through; a few hundred are repeated."""
 
 
 @contextmanager
@@ -73,12 +96,31 @@ def asking(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         failure = failure_of(error)
-        # Some clients put the key into the address, and the address into the message.
-        message = _URL_QUERY.sub(r"\1", failure.message if failure is not None else str(error))
+        message = _without_secrets(failure.message if failure is not None else str(error))
         said = f"{type(error).__name__}: {scrubbed(message, ())}".removesuffix(": ")
         retryable = failure is not None and failure.retryable
         advice = "try again later" if retryable else "mend the object that was given"
         raise ProviderError(f"{name}: {said}; {advice}", retryable=retryable) from error
+
+
+def _without_secrets(text: str) -> str:
+    text = text[:_READ]
+    for looks, instead in _SECRETS:
+        text = looks.sub(instead, text)
+    return _RUN.sub(lambda run: _hidden(run[0]), text)
+
+
+def _hidden(run: str) -> str:
+    """*run*, or the parts of a path, without what is random."""
+    if _random(run):
+        return "[key]"
+    return "/".join("[key]" if len(part) >= 20 and _random(part) else part for part in run.split("/"))
+
+
+def _random(run: str) -> bool:
+    """Whether *run* is no name: long hexadecimal and base64 numbers, and most keys."""
+    digits, letters = sum(map(str.isdigit, run)), sum(map(str.isalpha, run))
+    return min(digits, letters) > 1 and sum(1 for _ in _TURN.finditer(run)) >= _TURNS * len(run)
 
 
 def as_numbers(answer: object, name: str) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ragweft.errors import RecipeError
 from ragweft.providers.third_party import named, third_party
 from ragweft.reranking.adapters import as_reranker
 from ragweft.reranking.late_interaction import late_interaction, token_weights
@@ -50,12 +51,13 @@ def resolve_reranker(
     model's name and the recipe's `[rerank]` section to a reranker. *key* takes the place of the environment's.
 
     Raises:
-        RecipeError: there is no such provider, or no key for it.
+        RecipeError: there is no such provider, no key for it, or the model is listed as an embedder.
         MissingExtra: the provider's package is not installed.
     """
     if settings.model == "none":
         return None
     provider, _, name = settings.model.partition(":")
+    _refuse_embedder(provider, name, settings.model)
     if provider in LOCAL:
         return LOCAL[provider](name, embedder)
     from ragweft.reranking.services import SERVICES, connect
@@ -65,3 +67,14 @@ def resolve_reranker(
     make = third_party("ragweft.rerankers", settings.model, section="rerank", known=("none", *LOCAL, *SERVICES))
     reranker: Reranker = make(name, settings)
     return reranker
+
+
+def _refuse_embedder(provider: str, name: str, model: str) -> None:
+    from ragweft.providers.registry import load
+
+    known = load()
+    if known.find(provider, name, kind="reranker") is None and known.find(provider, name, kind="embedder"):
+        raise RecipeError(
+            f"[rerank] model = {model!r} is an embedder and does not rerank: name a reranker, and set this as "
+            "[embedding] model"
+        )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ragweft.embedding.billing import Tab
 from ragweft.errors import MissingExtra, ProviderError, RecipeError
 from ragweft.protocols import Reranker
 from ragweft.providers.foreign import (
@@ -40,8 +41,10 @@ _SCORE = "relevance_score"
 _EMBEDS = ("embed_query", "encode_query", "get_query_embedding")
 
 
-def as_reranker(thing: object, *, name: str = "") -> Reranker:
+def as_reranker(thing: object, *, name: str = "", usd_per_million: float | None = None) -> Reranker:
     """*thing* as a reranker; one that is a `Reranker` already comes back unchanged.
+
+    Every call of another object is counted, its tokens estimated.
 
     Args:
         thing: a LangChain `BaseDocumentCompressor`, a LlamaIndex node postprocessor, a sentence-transformers
@@ -49,12 +52,15 @@ def as_reranker(thing: object, *, name: str = "") -> Reranker:
             for each pair of query and text, or a function, perhaps a coroutine function, from a query and a
             list of texts to a number for each. It must bear calls from several threads.
         name: for origins and traces; "": of the object's class and model.
+        usd_per_million: US dollars for a million tokens of queries and passages; 0: free, as on a machine of
+            yours; None: not known.
 
     A compressor or postprocessor returns documents instead of scores: their order is taken, and what it dropped
     comes last. Its own scores are kept where every document has one and they fall strictly in that order.
 
     Raises:
-        RecipeError: *thing* does not rerank, or is a `Reranker` that has a name already.
+        RecipeError: *thing* does not rerank, or is a `Reranker` that has a name already, or a setting does not
+            go with it.
     """
     if isinstance(thing, type):
         raise RecipeError(f"{thing.__name__} is a class: give an object of it")
@@ -63,22 +69,24 @@ def as_reranker(thing: object, *, name: str = "") -> Reranker:
     if isinstance(thing, Reranker) and not returns_documents:
         if name:
             raise RecipeError(f"{label(thing)} is a reranker called {thing.name!r}: leave out the name")
+        _refuse_price(thing, usd_per_million)
         return thing
     if any(method(thing, verb) for verb in _EMBEDS):
         raise RecipeError(f"{label(thing)} embeds texts and does not rerank: give it to as_embedder")
     if "CrossEncoder" in packages(thing).get("sentence_transformers", ()):
         from ragweft.reranking.cross_encoder import CrossEncoderReranker, LoadedCrossEncoder
 
+        _refuse_price(thing, usd_per_million)
         return CrossEncoderReranker(cast("LoadedCrossEncoder", thing), name=name or None)
-    name = name or _name_of(thing)
+    tab = Tab(name or _name_of(thing), usd_per_million, advice="give usd_per_million to as_reranker")
     if compress := method(thing, "compress_documents"):
-        return _langchain(name, compress, method(thing, "acompress_documents"))
+        return _langchain(tab, compress, method(thing, "acompress_documents"))
     if postprocess := method(thing, "postprocess_nodes"):
-        return _llama_index(name, postprocess, method(thing, "apostprocess_nodes"))
+        return _llama_index(tab, postprocess, method(thing, "apostprocess_nodes"))
     if predict := method(thing, "predict"):
-        return _pairs(name, predict)
+        return _pairs(tab, predict)
     if callable(thing):
-        return _function(name, thing)
+        return _function(tab, thing)
     raise RecipeError(
         f"{label(thing)} does not rerank: give an object of LangChain, LlamaIndex or sentence-transformers, or "
         "a function from a query and a list of texts to a list of scores"
@@ -93,12 +101,17 @@ _AwaitedAnswer = Callable[[str, Sequence["Hit"]], Awaitable[object]]
 class _Adapted:
     """A `Reranker` around an object that does not know it is one."""
 
-    name: str
+    tab: Tab
     answer: _Answer | None
     """What the object says of a query and hits; None if it can only be awaited."""
     aanswer: _AwaitedAnswer | None
     read: Callable[[object, Sequence[Hit]], list[float]]
     """Scores from what it said."""
+
+    @property
+    def name(self) -> str:
+        """What answers: the object's class and model, or what the caller calls it."""
+        return self.tab.model
 
     def __repr__(self) -> str:
         return f"as_reranker({self.name!r})"
@@ -108,6 +121,7 @@ class _Adapted:
 
         Raises:
             ProviderError: the object failed, or answered with a wrong count or no numbers.
+            BudgetExceeded: it would cost more than whoever collects allows, or nobody knows what it costs.
             TypeError: it can only be awaited.
         """
         if self.answer is None:
@@ -115,7 +129,9 @@ class _Adapted:
         if not hits:
             return []
         with asking(self.name):
-            return self.read(self.answer(query, hits), hits)
+            with self.tab.call(self._tokens(query, hits), "rerank"):
+                answer = self.answer(query, hits)
+            return self.read(answer, hits)
 
     @property
     def arerank(self) -> Callable[[str, Sequence[Hit]], Awaitable[list[float]]] | None:
@@ -128,11 +144,22 @@ class _Adapted:
         if not hits:
             return []
         with asking(self.name):
-            return self.read(await self.aanswer(query, hits), hits)
+            with self.tab.call(self._tokens(query, hits), "rerank"):
+                answer = await self.aanswer(query, hits)
+            return self.read(answer, hits)
+
+    def _tokens(self, query: str, hits: Sequence[Hit]) -> int:
+        # The query is read again with every passage.
+        return self.tab.tokens([hit.chunk.indexed_text for hit in hits], prompt=query)
+
+
+def _refuse_price(thing: object, usd_per_million: float | None) -> None:
+    if usd_per_million:
+        raise RecipeError(f"{label(thing)} bills nothing, or counts by itself: leave out usd_per_million")
 
 
 def _langchain(
-    name: str, compress: Callable[..., object], acompress: Callable[..., Awaitable[object]] | None
+    tab: Tab, compress: Callable[..., object], acompress: Callable[..., Awaitable[object]] | None
 ) -> Reranker:
     def documents(hits: Sequence[Hit]) -> list[Any]:
         document = _class("langchain_core.documents", "Document", package="langchain-core", extra="langchain")
@@ -148,13 +175,13 @@ def _langchain(
         return await acompress(documents(hits), query) if acompress is not None else answer(query, hits)
 
     def read(kept: Any, hits: Sequence[Hit]) -> list[float]:
-        return _by_order(name, [(doc.metadata, doc.metadata.get(_SCORE)) for doc in kept], len(hits))
+        return _by_order(tab.model, [(doc.metadata, doc.metadata.get(_SCORE)) for doc in kept], len(hits))
 
-    return _Adapted(name=name, answer=answer, aanswer=aanswer if acompress is not None else None, read=read)
+    return _Adapted(tab=tab, answer=answer, aanswer=aanswer if acompress is not None else None, read=read)
 
 
 def _llama_index(
-    name: str, postprocess: Callable[..., object], apostprocess: Callable[..., Awaitable[object]] | None
+    tab: Tab, postprocess: Callable[..., object], apostprocess: Callable[..., Awaitable[object]] | None
 ) -> Reranker:
     def nodes(hits: Sequence[Hit]) -> list[Any]:
         node = _class("llama_index.core.schema", "TextNode", package="llama-index-core", extra="llama-index")
@@ -182,19 +209,19 @@ def _llama_index(
         return await apostprocess(nodes(hits), query_str=query)
 
     def read(kept: Any, hits: Sequence[Hit]) -> list[float]:
-        return _by_order(name, [(each.node.metadata, each.score) for each in kept], len(hits))
+        return _by_order(tab.model, [(each.node.metadata, each.score) for each in kept], len(hits))
 
-    return _Adapted(name=name, answer=answer, aanswer=aanswer if apostprocess is not None else None, read=read)
+    return _Adapted(tab=tab, answer=answer, aanswer=aanswer if apostprocess is not None else None, read=read)
 
 
-def _pairs(name: str, predict: Callable[..., object]) -> Reranker:
+def _pairs(tab: Tab, predict: Callable[..., object]) -> Reranker:
     def answer(query: str, hits: Sequence[Hit]) -> object:
         return predict([(query, hit.chunk.indexed_text) for hit in hits])
 
-    return _Adapted(name=name, answer=answer, aanswer=None, read=_reader(name))
+    return _Adapted(tab=tab, answer=answer, aanswer=None, read=_reader(tab.model))
 
 
-def _function(name: str, call: Callable[..., Any]) -> Reranker:
+def _function(tab: Tab, call: Callable[..., Any]) -> Reranker:
     def answer(query: str, hits: Sequence[Hit]) -> object:
         return call(query, [hit.chunk.indexed_text for hit in hits])
 
@@ -202,8 +229,8 @@ def _function(name: str, call: Callable[..., Any]) -> Reranker:
         return await call(query, [hit.chunk.indexed_text for hit in hits])
 
     if is_async(call):
-        return _Adapted(name=name, answer=None, aanswer=aanswer, read=_reader(name))
-    return _Adapted(name=name, answer=answer, aanswer=None, read=_reader(name))
+        return _Adapted(tab=tab, answer=None, aanswer=aanswer, read=_reader(tab.model))
+    return _Adapted(tab=tab, answer=answer, aanswer=None, read=_reader(tab.model))
 
 
 def _reader(name: str) -> Callable[[object, Sequence[Hit]], list[float]]:

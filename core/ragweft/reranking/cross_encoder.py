@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ragweft.embedding.local import LocalModel, batches, room_beside
+from ragweft.embedding.local import LocalModel, allowed_in_a_program, batches, room_beside
 from ragweft.errors import ProviderError, RecipeError
 from ragweft.providers.windows import in_parts
 
@@ -123,7 +123,9 @@ class CrossEncoderReranker:
                 )
             if np.shape(raw) != (len(batch),) or not np.isfinite(raw).all():
                 said = f"{np.shape(raw)} scores came out for {len(batch)} pairs, or one that is no number"
-                raise ProviderError(f"{self.name}: {said}; try dtype = 'float32'", retryable=False)
+                raise ProviderError(
+                    f"{self.name}: {said}; give CrossEncoderReranker a dtype of 'float32'", retryable=False
+                )
             scores[batch] = raw
         firsts = np.cumsum(sizes, dtype=np.intp) - np.asarray(sizes, dtype=np.intp)
         return [float(best) for best in np.maximum.reduceat(scores, firsts)]
@@ -175,7 +177,8 @@ def _refuse_others(checkpoint: Checkpoint, *, untrained: bool) -> None:
 
 
 def _untrained(checkpoint: Checkpoint, why: str) -> str:
+    how = allowed_in_a_program(checkpoint, "CrossEncoder", "allow_untrained=True")
     return (
         f"{checkpoint.name}: {why}, so it was not trained to score pairs and would answer at random; "
-        "choose a cross-encoder, or set allow_untrained"
+        f"choose a cross-encoder, or set allow_untrained {how}"
     )

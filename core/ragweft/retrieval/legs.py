@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ragweft.errors import IndexDamaged, ProviderError
+from ragweft.protocols import QueryWeigher
 from ragweft.types import Ranking
 from ragweft.vectors.cosine import cosines, unit_rows
 from ragweft.vectors.sparse_rows import asked_weights, products
@@ -210,7 +211,10 @@ class SparseLeg:
         Raises:
             ProviderError: the model failed, or gave what is no weight.
         """
-        (weights,) = self._embedder.lexical_weights([query])
+        if isinstance(self._embedder, QueryWeigher):
+            weights = self._embedder.query_weights(query)
+        else:
+            (weights,) = self._embedder.lexical_weights([query])
         try:
             asked_weights(weights)
         except ValueError as error:
