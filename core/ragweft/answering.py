@@ -13,7 +13,7 @@ from ragweft.assembly import build_hybrid
 from ragweft.errors import RagweftError
 from ragweft.ledger.filters import compile_filter
 from ragweft.ledger.library import LedgerLibrary
-from ragweft.ledger.spending import record
+from ragweft.ledger.spending import announce, record
 from ragweft.opening import as_uris
 from ragweft.providers.metering import Meter, metered
 from ragweft.retrieval.reranked import Reranked
@@ -38,7 +38,11 @@ _WRITING = 1_000
 
 def meter_of(parts: Parts, *, max_usd: float | None = None) -> Meter:
     """A collector whose charges are written into the index's ledger as they come, if it can be written."""
-    return Meter(max_usd=max_usd, record=None if parts.read_only else partial(record, parts.ledger))
+    if parts.read_only:
+        return Meter(max_usd=max_usd)
+    return Meter(
+        max_usd=max_usd, record=partial(record, parts.ledger), announce=partial(announce, parts.ledger)
+    )
 
 
 class Answering:

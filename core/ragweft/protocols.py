@@ -217,7 +217,7 @@ class WindowedEmbedder(Protocol):
         ...
 
     def too_long(self, texts: Sequence[str]) -> Sequence[int]:
-        """Places of the texts above the window; of what was embedded, also of those found too long only then."""
+        """Places of the texts above the window; of what was embedded, also those found too long only then."""
         ...
 
 

@@ -16,7 +16,7 @@ from ragweft.ingestion.remaking import Remaking
 from ragweft.ingestion.sync import Tally
 from ragweft.ledger.editions import sweep
 from ragweft.ledger.ledger import Ledger
-from ragweft.ledger.spending import record
+from ragweft.ledger.spending import announce, record
 from ragweft.ledger.vector_store import VectorStore
 from ragweft.models import choose_models
 from ragweft.opening import find_folder, settle_recipe, take_over_recipe
@@ -186,7 +186,8 @@ class _Reindexing:
         started = time.perf_counter()
         remaking = Remaking(self._ledger, self._pipeline, progress=progress)
         was, now, recipe = self._ledger.space, str(self._embedder.space), write_recipe(self._recipe)
-        with metered(Meter(max_usd=max_usd, record=partial(record, self._ledger))) as meter:
+        told, noted = partial(announce, self._ledger), partial(record, self._ledger)
+        with metered(Meter(max_usd=max_usd, record=noted, announce=told)) as meter:
             needed = now != was or not remaking.needless
             if needed:
                 remaking.run(space=now, recipe=recipe)

@@ -240,6 +240,8 @@ class Usage:
     calls: int = 0
     unpriced: int = 0
     """Calls whose price is not known: they are missing from `usd`."""
+    unanswered: int = 0
+    """Calls that were sent and brought no usable answer, counted at their estimate: they may be billed."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -247,6 +249,7 @@ class Usage:
             usd=self.usd + other.usd,
             calls=self.calls + other.calls,
             unpriced=self.unpriced + other.unpriced,
+            unanswered=self.unanswered + other.unanswered,
         )
 
 
@@ -256,7 +259,7 @@ class Spent:
 
     model: str
     purpose: str
-    """"documents", "query", "rerank" or "context"."""
+    """"documents", "query", "rerank" or "context"; ", unanswered" behind it where no usable answer came."""
     usage: Usage
 
 

@@ -158,7 +158,12 @@ def test_it_is_cut_off_when_its_time_is_up(
     said = rf"{case.provider}: no answer within 0\.7 s \(before that, 500: .*\); try again later$"
     assert re.match(said, str(raised.value))
     assert raised.value.retryable
-    assert meter.usage.calls == 0
+    # The first was refused. The second was sent, and what it would have been billed is not known.
+    (charged,) = meter.charges
+    assert charged.purpose == "rerank, unanswered"
+    assert charged.tokens > 0
+    assert charged.usd is not None
+    assert charged.usd > 0
     until = time.monotonic() + 5
     while double.connections and time.monotonic() < until:
         time.sleep(0.02)
@@ -176,6 +181,74 @@ def test_a_passage_without_a_score_is_an_error(
     with pytest.raises(ProviderError, match=r"for 3 passages|could not be read"):
         one.rerank(QUERY, HITS)
     one.close()
+
+
+def answer(provider: str, scores: list[tuple[object, object]]) -> dict[str, Any]:
+    """A body of any of the services, which reads but its own parts of it."""
+    rows = [{"index": place, "relevance_score": score} for place, score in scores]
+    name = "data" if provider == "voyage" else "results"
+    meta = {"billed_units": {"search_units": 1}}
+    return {"id": "x", "model": "m", name: rows, "usage": {"total_tokens": 9}, "meta": meta}
+
+
+WRONG: dict[str, list[tuple[object, object]]] = {
+    "NaN first": [(0, float("nan")), (1, 0.5), (2, 0.3)],
+    "NaN last": [(1, 0.5), (2, 0.3), (0, float("nan"))],
+    "infinity": [(1, 0.5), (0, float("inf")), (2, 0.1)],
+    "huge": [(1, 0.5), (0, 10**400), (2, 0.1)],
+    "null": [(0, None), (1, 0.5), (2, 0.3)],
+    "words": [(0, "high"), (1, 0.5), (2, 0.3)],
+    "digits": [(0, "0.1"), (1, 0.5), (2, 0.3)],
+    "true": [(0, True), (1, 0.5), (2, 0.3)],
+    "twice": [(0, 0.1), (0, 0.5), (2, 0.3)],
+    "twice and all": [(0, 0.1), (1, 0.5), (2, 0.3), (2, 0.9)],
+    "below": [(-1, 0.1), (1, 0.5), (2, 0.3)],
+    "no place": [(None, 0.1), (1, 0.5), (2, 0.3)],
+}
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("case", BY_SERVICE, ids=str)
+def test_scores_are_numbers_and_one_for_each_passage(
+    double: ProviderDouble, case: Case, wrong: list[tuple[object, object]], way: str
+) -> None:
+    double.fail(case.provider, status=200, body=answer(case.provider, wrong))
+    one = reranker(double, case)
+    said = r"where a number belongs|for 3 passages, not one for each|could not be read"
+    with metered(Meter()) as meter, pytest.raises(ProviderError, match=said) as raised:
+        scores(one, way)
+    assert raised.value.retryable
+    assert "\n" not in str(raised.value)
+    assert meter.usage.calls == 1, "it is billed like a right one"
+    assert len(scores(one, way)) == 3
+    one.close()
+
+
+@pytest.mark.parametrize("billed", [-5, "many", None, float("nan")], ids=str)
+@pytest.mark.parametrize("case", BY_SERVICE, ids=str)
+def test_a_bill_that_is_no_count_is_estimated(double: ProviderDouble, case: Case, billed: object) -> None:
+    body = answer(case.provider, [(0, 0.1), (1, 0.5), (2, 0.3)])
+    body["usage"]["total_tokens"] = body["meta"]["billed_units"]["search_units"] = billed
+    double.fail(case.provider, status=200, body=body)
+    one = reranker(double, case)
+    with metered(Meter()) as meter:
+        one.rerank(QUERY, HITS)
+    one.close()
+    assert meter.usage.calls == 1
+    assert meter.usage.tokens > 0
+    assert meter.usage.usd > 0
+
+
+@pytest.mark.parametrize("status", [505, 529])
+@pytest.mark.parametrize("case", BY_SERVICE, ids=str)
+def test_an_overloaded_service_is_asked_again(double: ProviderDouble, case: Case, status: int) -> None:
+    double.fail(case.provider, status=status)
+    one = reranker(double, case)
+    with metered(Meter()) as meter:
+        assert len(one.rerank(QUERY, HITS)) == 3
+    one.close()
+    assert [charge.purpose for charge in meter.charges] == ["rerank"], "a refusal is not billed"
 
 
 @pytest.mark.parametrize("case", BY_SERVICE, ids=str)

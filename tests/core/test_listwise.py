@@ -95,9 +95,19 @@ def test_an_order_is_read_however_it_is_written(written: str) -> None:
     assert sorted(scores) == [1.0, 2.0, 3.0]
 
 
-def test_what_was_left_out_keeps_its_old_order_behind() -> None:
-    scores = ListwiseReranker(ScriptedGenerator(default="[3]")).rerank("q", hits_of("abcde"))
-    assert order(scores) == [2, 0, 1, 3, 4]
+PARTIAL = {
+    "one in brackets": ("[3]", [2, 0, 1, 3, 4]),
+    "one alone": ("2", [1, 0, 2, 3, 4]),
+    "some": ("[5] > [2]", [4, 1, 0, 2, 3]),
+    "some, one of them again": ("[5] > [2] > [5]", [4, 1, 0, 2, 3]),
+    "some, and one there is not": ("[9] > [4]", [3, 0, 1, 2, 4]),
+}
+
+
+@pytest.mark.parametrize(("reply", "expected"), PARTIAL.values(), ids=PARTIAL)
+def test_what_was_left_out_keeps_its_old_order_behind(reply: str, expected: list[int]) -> None:
+    scores = ListwiseReranker(ScriptedGenerator(default=reply)).rerank("q", hits_of("abcde"))
+    assert order(scores) == expected
 
 
 USELESS = [

@@ -346,3 +346,11 @@ def test_a_table_has_one_row_for_each_model_and_no_empty_column() -> None:
     assert "$0.20 (2026-11)" in table
     assert markdown_table("google", "reranker") == ""
     assert markdown_table("nobody") == ""
+
+
+@pytest.mark.parametrize("name", ["all-minilm:latest", "all-minilm:22m", "nomic-embed-text:v1.5"])
+def test_a_tag_of_ollama_is_no_other_model(name: str) -> None:
+    registry = load()
+    found = registry.find("ollama", name)
+    assert found is not None
+    assert found == registry.find("ollama", name.partition(":")[0])

@@ -77,7 +77,7 @@ def _lines(found: Status) -> Iterator[str]:
     for name, value in rows.items():
         yield f"{name:<12}{value}"
     yield f"{'spent':<12}{money(found.spent)}"
-    if len(found.spent_on) > 1:
+    if len(found.spent_on) > 1 or found.spent.unanswered:
         for paid in found.spent_on:
             yield f"{'':<12}{paid.model}, {paid.purpose}: {money(paid.usage)}"
     for place, line in enumerate(_weight_lines(found.tuning)):

@@ -42,7 +42,8 @@ def money(usage: Usage) -> str:
     if not usage.calls:
         return "nothing"
     unpriced = f", {counted(usage.unpriced, 'call')} of unknown price" if usage.unpriced else ""
-    return f"{usage.tokens:,} tokens, {dollars(usage.usd)}, {counted(usage.calls, 'call')}{unpriced}"
+    lost = f", {usage.unanswered:,} of them unanswered (estimated)" if usage.unanswered else ""
+    return f"{usage.tokens:,} tokens, {dollars(usage.usd)}, {counted(usage.calls, 'call')}{lost}{unpriced}"
 
 
 def human_bytes(size: int) -> str:

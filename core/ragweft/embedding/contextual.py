@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from ragweft.embedding.remote import RemoteEmbedder, Reply
+from ragweft.embedding.fitting import divisible
+from ragweft.embedding.remote import RemoteEmbedder
 from ragweft.errors import BudgetExceeded
-from ragweft.providers.policy import DOCUMENTS, TooLong
+from ragweft.providers.policy import DOCUMENTS, Deadline, TooLong
 from ragweft.providers.side_by_side import affordable
 
 if TYPE_CHECKING:
+    from ragweft.embedding.connection import Reply
     from ragweft.types import Vectors
 
 __all__ = ["ContextualRemoteEmbedder", "GroupWire"]
@@ -75,7 +77,8 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
         requests = list(self._requests(stretches))
 
         def send(request: Sequence[_Stretch], stop: threading.Event | None = None) -> Vectors:
-            return self._sent([[groups[place][at] for at in own] for place, own in request], stop)
+            texts = [[groups[place][at] for at in own] for place, own in request]
+            return self._sent(texts, stop, Deadline(seconds=DOCUMENTS.seconds))
 
         def complete(request: Sequence[_Stretch], rows: Vectors) -> Iterator[tuple[int, Vectors]]:
             start = 0
@@ -130,24 +133,29 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
             if own:
                 yield (place, own), held
 
-    def _sent(self, groups: Sequence[Sequence[str]], stop: threading.Event | None) -> Vectors:
+    def _sent(
+        self, groups: Sequence[Sequence[str]], stop: threading.Event | None, patience: Deadline
+    ) -> Vectors:
         texts = [text for group in groups for text in group]
         if len(texts) == 1 and self.too_long(texts):
             return self.embed_apart(texts, stop)
-        wire = cast("GroupWire", self.connection.wires["document"])
+        wire, caller = cast("GroupWire", self.connection.wires["document"]), self.connection.caller
         send = partial(wire.send_groups, groups, seconds=DOCUMENTS.timeout)
+        holding = self.cost(texts, "document")
+        if len(groups) > 1:
+            # A stretch that only took too long is not torn: its vectors would be others.
+            holding = divisible(holding, caller, until=patience)
         try:
-            caller = self.connection.caller
-            reply = caller.call(send, DOCUMENTS, holding=self.cost(texts, "document"), stop=stop)
+            reply = caller.call(send, DOCUMENTS, holding=holding, stop=stop)
         except TooLong:
-            # The bound on their tokens was no bound: fewer documents, then shorter stretches, then parts.
+            # Too much at once: fewer documents, then shorter stretches, then parts.
+            if len(texts) == 1:
+                return self.embed_apart(texts, stop)
             if len(groups) > 1:
                 middle = len(groups) // 2
-                halves = (groups[:middle], groups[middle:])
-                return np.concatenate([self._sent(half, stop) for half in halves])
-            if len(texts) > 1:
+                halves = [groups[:middle], groups[middle:]]
+            else:
                 middle = len(texts) // 2
-                pieces = ([texts[:middle]], [texts[middle:]])
-                return np.concatenate([self._sent(piece, stop) for piece in pieces])
-            return self.embed_apart(texts, stop)
+                halves = [[texts[:middle]], [texts[middle:]]]
+            return np.concatenate([self._sent(half, stop, patience) for half in halves])
         return self.checked(reply, texts, "document")

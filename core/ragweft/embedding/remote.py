@@ -7,115 +7,41 @@ and cut off together at one deadline.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragweft.embedding.fitting import requests
+from ragweft.embedding.fitting import Portion, divisible, requests
+from ragweft.embedding.wires.decoding import unit_vectors
 from ragweft.errors import BudgetExceeded, ProviderError
 from ragweft.providers.background import abandoned, awaited, released
 from ragweft.providers.dialogue import answered, answered_async
 from ragweft.providers.metering import Charge, charge, reserved
 from ragweft.providers.owned import PerProcess
-from ragweft.providers.policy import DOCUMENTS, QUERIES, Caller, Deadline
-from ragweft.providers.side_by_side import side_by_side
-from ragweft.providers.windows import long_ones
+from ragweft.providers.policy import DOCUMENTS, QUERIES, Deadline
+from ragweft.providers.side_by_side import affordable, side_by_side
+from ragweft.providers.windows import in_parts, long_ones
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from ragweft.embedding.connection import Connection, Limits, Reply, Role, Tariff
     from ragweft.embedding.fitting import Requests
     from ragweft.types import Space, Vector, Vectors
 
-__all__ = ["Connection", "Limits", "RemoteEmbedder", "Reply", "Role", "Tariff", "Wire"]
-
-Role = Literal["document", "query"]
-"""What a text is: one to be found, or one to find with."""
+__all__ = ["RemoteEmbedder"]
 
 _MARKS = 8
 """Tokens a model adds of its own to a text, such as [CLS] and [SEP], at most."""
 _REMEMBERED = 512
 """Query vectors kept: a question asked again in one process is not paid again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What a service said to one request."""
-
-    vectors: NDArray[np.generic] | Sequence[Sequence[float]]
-    """Decoded, one row for each text, of any length and any number type."""
-    tokens: int | None
-    """What it bills; None if it does not say."""
-
-
-class Wire(Protocol):
-    """One service's wire format: a request out, a reply in, no retries, no checks."""
-
-    def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
-        """One request of at most the service's own limits; raises whatever its SDK raises.
-
-        *seconds* go to the SDK, for most of which they are from one byte of an answer to the next.
-        """
-        ...
-
-    async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
-        """As `send`, without blocking; a call that is cancelled closes its connection."""
-        ...
-
-    def close(self) -> None:
-        """Let go of connections; idempotent."""
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of the running loop's connections; idempotent."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """How one process reaches a service."""
-
-    caller: Caller
-    wires: Mapping[Role, Wire]
-    """Two, where queries go to another model of the same space."""
-
-    @property
-    def distinct(self) -> list[Wire]:
-        """Each wire once."""
-        return list({id(wire): wire for wire in self.wires.values()}.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tariff:
-    """What texts of one role are sent with and billed as."""
-
-    model: str
-    """As in a recipe."""
-    usd_per_million: float | None = None
-    """For a million tokens; None: not known."""
-    prompt: str = ""
-    """Put in front of every text by the wire, and billed with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one request and one text may hold."""
-
-    texts: int
-    """Texts in one request."""
-    tokens: int | None = None
-    """Tokens in one request; None: no limit known."""
-    window: int | None = None
-    """Tokens of one text; None: not known."""
-    cuts: bool = False
-    """The service cuts a text over the window without a word."""
+_NOTED = 100_000
+"""Texts kept in mind that only the service found too long, by their digests."""
 
 
 class RemoteEmbedder:
@@ -142,6 +68,8 @@ class RemoteEmbedder:
         self._tariffs = tariffs
         self._lock = threading.Lock()
         self._asked: OrderedDict[str, Vector] = OrderedDict()
+        self._split: OrderedDict[bytes, None] = OrderedDict()
+        self._portion = Portion(limits.texts)
         self.window = limits.window
 
     def __repr__(self) -> str:
@@ -173,8 +101,16 @@ class RemoteEmbedder:
         return ""
 
     def too_long(self, texts: Sequence[str]) -> list[int]:
-        """Places of the texts longer than the window, by a bound on tokens; they are embedded in parts."""
-        return long_ones(texts, window=self.window, count=self.count)
+        """Places of the texts longer than the window; they are embedded in parts.
+
+        By a bound on their tokens; of what was embedded, also those that only the service found too long.
+        """
+        places = long_ones(texts, window=self.window, count=self.count)
+        with self._lock:
+            if self._split:
+                split = [place for place, text in enumerate(texts) if _digest(text) in self._split]
+                places = sorted({*places, *split})
+        return places
 
     def tokens(self, texts: Sequence[str]) -> int:
         """About what *texts* come to as documents: what an estimate of costs goes by."""
@@ -192,7 +128,7 @@ class RemoteEmbedder:
             out[places] = vectors
         return out
 
-    def embed_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Vectors]]:
+    def embed_batches(self, texts: Sequence[str]) -> Iterator[tuple[Sequence[int], Vectors]]:
         """Places of *texts* and their vectors, batch by batch as they come, several requests at a time.
 
         What is under way when a request fails is still yielded before the error is raised: it was paid for.
@@ -206,16 +142,17 @@ class RemoteEmbedder:
             # Services refuse them, or tell something of nothing.
             yield blank, np.zeros((len(blank), self.space.dims), dtype=np.float32)
         batches = list(self._batches(texts))
-        sends = [partial(self.embed_apart, [texts[place] for place in batch]) for batch in batches]
+
+        def send(batch: Sequence[int], stop: threading.Event | None = None) -> Vectors:
+            return self.embed_apart([texts[place] for place in batch], stop)
+
         left = set(range(len(batches)))
         try:
-            for number, vectors in self.side_by_side(sends):
+            for number, vectors in self.side_by_side([partial(send, batch) for batch in batches]):
                 left.discard(number)
                 yield batches[number], vectors
         except BudgetExceeded:
-            # A bound on a whole batch may be beyond a cap that leaves room for some of its texts.
-            for place in (place for number in sorted(left) for place in batches[number]):
-                yield [place], self.embed_apart([texts[place]])
+            yield from affordable([batches[number] for number in sorted(left)], send)
 
     def side_by_side(
         self, sends: Sequence[Callable[[threading.Event], Vectors]]
@@ -276,39 +213,45 @@ class RemoteEmbedder:
         send = partial(connection.wires["document"].asend, texts, "document", seconds=QUERIES.timeout)
         reply = awaited(partial(connection.caller.acall, send, QUERIES, holding=self.cost(texts, "document")))
         self._charged(reply, texts, "document")
-        if len(reply.vectors) != 1 or not len(reply.vectors[0]):
-            said = f"{len(reply.vectors)} vectors came back for 1 text"
+        rows = [row for row in reply.vectors if row is not None]
+        if len(rows) != 1 or not len(rows[0]):
+            said = f"{len(rows)} vectors came back for 1 text"
             raise ProviderError(
                 f"{self.space.model}: {said}; set [embedding] dims, or try again", retryable=True
             )
-        return len(reply.vectors[0])
+        return len(rows[0])
 
     def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """Places of texts for one request each."""
+        """Places of texts for one request each, with all their parts."""
         batch: list[int] = []
-        held = 0
+        size = held = 0
         for place, text in enumerate(texts):
             if not text.strip():
                 continue
-            tokens = self.count(text)
+            parts, _ = in_parts([text], window=self.window, count=self.count)
+            tokens = sum(map(self.count, parts))
             full = self.limits.tokens is not None and held + tokens > self.limits.tokens
-            if batch and (full or len(batch) == self.limits.texts):
+            if batch and (full or size + len(parts) > self.limits.texts):
                 yield batch
-                batch, held = [], 0
+                batch, size, held = [], 0, 0
             batch.append(place)
+            size += len(parts)
             held += tokens
         if batch:
             yield batch
 
     def embed_apart(self, texts: Sequence[str], stop: threading.Event | None = None) -> Vectors:
         """Documents each by itself, those over the window in parts; *stop* ends waits."""
-        connection = self.connection
+        connection, patience = self.connection, Deadline(seconds=DOCUMENTS.seconds)
+        wire, caller = connection.wires["document"], connection.caller
 
         def ask(some: Sequence[str]) -> Vectors:
-            send = partial(connection.wires["document"].send, some, "document", seconds=DOCUMENTS.timeout)
+            once = partial(wire.send, some, "document", seconds=DOCUMENTS.timeout)
+            send = self._portion.learning(once, len(some), timeout=DOCUMENTS.timeout)
             holding = self.cost(some, "document")
-            reply = connection.caller.call(send, DOCUMENTS, holding=holding, stop=stop)
-            return self.checked(reply, some, "document")
+            if len(some) > 1:
+                holding = divisible(holding, caller, until=patience)
+            return self.checked(caller.call(send, DOCUMENTS, holding=holding, stop=stop), some, "document")
 
         return answered(self._fitting(texts), ask)
 
@@ -318,33 +261,29 @@ class RemoteEmbedder:
         return await connection.caller.acall(send, QUERIES, deadline=deadline, holding=holding)
 
     def _fitting(self, texts: Sequence[str]) -> Requests:
-        return requests(texts, most=self.limits.texts, window=self.window, count=self.count)
+        most = min(self.limits.texts, self._portion.now)
+        return requests(texts, most=most, window=self.window, count=self.count, noted=self._note)
+
+    def _note(self, text: str) -> None:
+        """Keep in mind that *text* was too long for the service."""
+        with self._lock:
+            self._split[_digest(text)] = None
+            while len(self._split) > _NOTED:
+                self._split.popitem(last=False)
 
     def checked(self, reply: Reply, texts: Sequence[str], role: Role) -> Vectors:
         """The reply's vectors at unit length, after it was charged: a wrong answer costs like a right one.
 
         Raises:
-            ProviderError: their count or size is wrong, or a number is none.
+            ProviderError: their count or size is wrong, or one is no vector.
         """
         self._charged(reply, texts, role)
-        name, dims = self.space.model, self.space.dims
-        if len(reply.vectors) != len(texts):
-            said = f"{len(reply.vectors)} vectors came back for {len(texts)} texts"
-            raise ProviderError(f"{name}: {said}; none was used, try again", retryable=True)
-        sizes = sorted({len(row) for row in reply.vectors})
-        if sizes != [dims]:
-            said = f"vectors of {', '.join(map(str, sizes))} numbers came back, {dims} were asked for"
-            raise ProviderError(f"{name}: {said}; check the model and its dims", retryable=False)
-        vectors = np.asarray(reply.vectors, dtype=np.float32)
-        if not np.isfinite(vectors).all():
-            said = "a vector holds NaN or infinity"
-            raise ProviderError(f"{name}: {said}; none was used, try again", retryable=True)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: Vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-        return unit
+        return unit_vectors(reply.vectors, texts, dims=self.space.dims, name=self.space.model)
 
     def _charged(self, reply: Reply, texts: Sequence[str], role: Role) -> None:
-        tokens = reply.tokens if reply.tokens is not None else self._about(texts, role)
+        tokens = -1 if reply.tokens is None else reply.tokens
+        if tokens < 0:
+            tokens = self._about(texts, role)
         tariff = self._tariffs[role]
         price = tariff.usd_per_million
         purpose = "query" if role == "query" else "documents"
@@ -356,13 +295,19 @@ class RemoteEmbedder:
         return sum(map(self.count, texts)) + (self.count(prompt) * len(texts) if prompt else 0)
 
     def cost(self, texts: Sequence[str], role: Role) -> Callable[[], AbstractContextManager[None]]:
-        """A bound on what a call with *texts* costs, held while it is under way."""
+        """A bound on what a call with *texts* costs, held while it is under way, and its estimate."""
         tariff = self._tariffs[role]
-        if tariff.usd_per_million is None:
-            return partial(reserved, None, tariff.model)
+        price, purpose = tariff.usd_per_million, "query" if role == "query" else "documents"
         # A token stands for a byte at least: less than this no tokenizer can promise.
         most = sum(len(tariff.prompt.encode()) + len(text.encode()) + _MARKS for text in texts)
-        return partial(reserved, most * tariff.usd_per_million / 1e6, tariff.model)
+
+        def about() -> Charge:
+            tokens = min(most, self._about(texts, role))
+            usd = None if price is None else tokens * price / 1e6
+            return Charge(model=tariff.model, purpose=purpose, tokens=tokens, usd=usd)
+
+        bound = None if price is None else most * price / 1e6
+        return partial(reserved, bound, tariff.model, estimate=about)
 
     def _known(self, text: str) -> Vector | None:
         if not text.strip():
@@ -381,6 +326,10 @@ class RemoteEmbedder:
             while len(self._asked) > _REMEMBERED:
                 self._asked.popitem(last=False)
         return vector
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _let_go(connection: PerProcess[Connection]) -> None:

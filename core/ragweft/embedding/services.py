@@ -8,11 +8,13 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ragweft.embedding.connection import Connection, Limits, Tariff, Wire
 from ragweft.embedding.contextual import ContextualRemoteEmbedder
-from ragweft.embedding.remote import Connection, Limits, RemoteEmbedder, Tariff, Wire
+from ragweft.embedding.remote import RemoteEmbedder
 from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import RecipeError
-from ragweft.providers.keys import Secret, find_key
+from ragweft.providers.accounts import account_of
+from ragweft.providers.keys import Secret, find_key, host_of
 from ragweft.providers.policy import Caller
 from ragweft.providers.registry import Model, check_dims, load
 from ragweft.types import Space
@@ -130,7 +132,7 @@ SERVICES: Mapping[str, Service] = {
         roles=True,
         contextual=("voyage-context-",),
     ),
-    "openai": Service(keys=("OPENAI_API_KEY",), wire=_openai("openai"), texts=2_048, keyless=True),
+    "openai": Service(keys=("OPENAI_API_KEY",), wire=_openai("openai"), texts=64, keyless=True),
     "ollama": Service(
         keys=("OLLAMA_API_KEY",), wire=_openai("ollama"), texts=64, keyless=True, cuts=True, free=True
     ),
@@ -152,12 +154,14 @@ def connect(provider: str, name: str, settings: Embedding, *, key: str | None = 
     environment's.
 
     Raises:
-        RecipeError: the size or dtype is not one the model offers, a setting is not for this provider, or the
-            query model lives in another vector space.
+        RecipeError: the size or dtype is not one the model offers, a setting is not for this provider, the
+            query model lives in another vector space, or base_url is no plain address.
         ProviderError: the model is not in the registry, has no dims in the recipe, and did not answer.
     """
     service = SERVICES[provider]
     check_taken(settings, service.taken)
+    if settings.base_url:
+        host_of(settings.base_url, service=provider)
     if settings.dtype not in service.dtypes:
         raise RecipeError(
             f"[embedding] dtype = {settings.dtype!r}: {provider} sends {', '.join(service.dtypes)}"
@@ -188,10 +192,17 @@ def connect(provider: str, name: str, settings: Embedding, *, key: str | None = 
             )
 
         main = wire(name)
+        account = account_of(
+            provider, base_url=settings.base_url, key=secret.reveal(), at_once=settings.at_once
+        )
         return Connection(
-            caller=Caller(provider, secrets=(secret.reveal(),), at_once=settings.at_once),
+            caller=Caller(
+                provider, secrets=(secret.reveal(),), at_once=settings.at_once, account=account, model=name
+            ),
             wires={"document": main, "query": wire(other.name) if other is not None else main},
         )
+
+    limits = _limits(service, listed, settings)
 
     def built(dims: int) -> RemoteEmbedder:
         return kind(
@@ -202,7 +213,7 @@ def connect(provider: str, name: str, settings: Embedding, *, key: str | None = 
                 dtype=settings.dtype,
                 revision=_revision(prompts, settings, late=settings.late_chunking and not contextual),
             ),
-            limits=_limits(service, listed, settings),
+            limits=limits,
             tariffs={
                 "document": _tariff(provider, name, service, listed, settings, prompts["document"]),
                 "query": _tariff(
@@ -214,7 +225,7 @@ def connect(provider: str, name: str, settings: Embedding, *, key: str | None = 
                     prompts["query"],
                 ),
             },
-            count=_counter(cautious=service.cuts),
+            count=_counter(cautious=limits.cuts),
         )
 
     if settings.dims or own:
@@ -302,7 +313,9 @@ def _query_model(provider: str, listed: Model | None, settings: Embedding) -> Mo
 
 def _limits(service: Service, listed: Model | None, settings: Embedding) -> Limits:
     if listed is None:
-        return Limits(texts=service.texts, window=settings.window or None, cuts=service.cuts)
+        # Of a server of the user's own nobody knows what it does with a text that is too long.
+        cuts = service.cuts or service.keyless
+        return Limits(texts=service.texts, window=settings.window or None, cuts=cuts)
     return Limits(
         texts=listed.batch or service.texts,
         tokens=listed.batch_tokens,

@@ -129,6 +129,8 @@ def _fit(model: Model, purpose: Purpose) -> Iterator[str]:
     if model.local:
         place = "built in, without key or download" if model.provider == "static" else "runs on your machine"
         yield f"{place}, under {model.licence}"
+        if "runs remote code" in model.notes.lower():
+            yield "runs code of its own, which only a program can allow"
 
 
 def _window(model: Model, others: Sequence[Model]) -> Iterator[str]:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from ragweft.providers.metering import written_here
 from ragweft.providers.owned import PerProcess
 
 __all__ = ["abandoned", "awaited", "in_background", "released"]
@@ -24,14 +25,26 @@ _MOMENT = 1.0
 def awaited(begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """What the coroutine of *begin* returns, run on the loop in the background in the caller's context.
 
-    It is cancelled when the caller is interrupted. Not to be called on that loop, which would wait for itself.
+    It is cancelled when the caller is interrupted. What it is charged the caller writes down. Not to be called
+    on that loop, which would wait for itself.
     """
-    future = asyncio.run_coroutine_threadsafe(begin(), _LOOP.get())
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()
-        raise
+    ended = threading.Event()
+
+    async def whole() -> T:
+        try:
+            return await begin()
+        finally:
+            ended.set()
+
+    with written_here():
+        future = asyncio.run_coroutine_threadsafe(whole(), _LOOP.get())
+        try:
+            return future.result()
+        except BaseException:
+            if future.cancel():
+                # A request that was cut off is charged when it is left.
+                ended.wait(_MOMENT)
+            raise
 
 
 def released(close: Callable[[], Coroutine[Any, Any, None]]) -> None:

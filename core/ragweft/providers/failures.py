@@ -8,8 +8,9 @@ attributes and class names, so that no SDK has to be imported to judge its error
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -18,6 +19,10 @@ __all__ = ["Failure", "failure_of", "scrubbed"]
 
 _RETRYABLE = frozenset({408, 409, 425, 429, 498, 500, 502, 503, 504, 505, 520, 522, 524, 529})
 """Statuses that pass: time-outs, conflicts, rate limits, overload (529: Anthropic, Voyage), gateways (52x)."""
+_GATEWAYS = (504, 524)
+"""Statuses of a gateway that gave up waiting for the server behind it."""
+_CODES = ("code", "type", "error_type")
+"""Where bodies say for programs what is wrong."""
 _LONGEST = 300
 """Characters of a service's message that are repeated: some answer with whole pages."""
 
@@ -30,12 +35,32 @@ _NETWORK = re.compile(
 _ANSWERS = re.compile(
     r"jsondecode|decodingerror|validationerror|malformed|parsingerror|contentdecoding", re.IGNORECASE
 )
-_PERMANENT = re.compile(r"insufficient_quota|exceeded your current quota|billing|payment", re.IGNORECASE)
+_NO_MONEY = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
+"""Codes of an account that has to be paid first. Words will not do: Voyage, Gemini and OpenAI speak of quota
+and billing to whoever meets the limit of a minute."""
 _TOO_LONG = re.compile(
     r"too long|too large|too many tokens|maximum context|context length|token limit|max(imum)?[\w ]* tokens|"
     r"exceed[\w ]*(token|length|context|window|size)|must be at most \d+ tokens|at most \d+ tokens|"
-    r"failed to encode text|too many (inputs|texts|requests in)|total number of texts|at most \d+ requests",
+    r"failed to encode text|too many (inputs|texts|requests in)|total number of texts|at most \d+ requests|"
+    r"batch size|(larger|longer|more|greater) than \d+|"
+    r"at most \d+ (items|elements|inputs|texts|strings|documents)",
     re.IGNORECASE,
+)
+_TOO_MUCH_ANYHOW = re.compile(
+    r"request too large|too large to process|exceeds? (the )?(maximum |available )?context (length|size)",
+    re.IGNORECASE,
+)
+"""The same, said with the status of what passes: 429 by OpenAI of a request above the tokens of a minute, 500
+by llama.cpp and older versions of Ollama."""
+
+_SPAN = r"(?:[\d.]+ ?(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?)\b ?|[\d.]+(?:m|h)(?=\d))+"
+_WAIT = re.compile(rf"(?:try again|retry(?:ing)?) (?:in|after) (?P<span>{_SPAN})", re.IGNORECASE)
+_PART = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>ms|milli|s|m|h)", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, "milli": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DELAY = re.compile(r"(?P<number>\d+(?:\.\d+)?)s")
+"""A duration as Google writes it in JSON."""
+_PER_MINUTE = re.compile(
+    r"(?P<number>\d+) ?(?:RPM\b|(?:[a-z]+ )?(?:requests|calls)(?: per minute| ?/ ?min)|/ ?min)", re.IGNORECASE
 )
 
 
@@ -53,7 +78,7 @@ class Failure:
     too_long: bool = False
     """The service says that the texts are too long or too many."""
     permanent: bool = False
-    """The service says that waiting will not help, such as an account without money."""
+    """Waiting will not help: the account has to be paid first."""
 
     @property
     def retryable(self) -> bool:
@@ -69,13 +94,13 @@ def failure_of(error: BaseException) -> Failure | None:
     )
     message = _message(error)
     if status is not None and status >= 400:
-        too_long = status in (400, 413, 422) and bool(_TOO_LONG.search(message) or status == 413)
         return Failure(
             status=status,
             message=message,
-            retry_after=_retry_after(error),
-            too_long=too_long,
-            permanent=bool(_PERMANENT.search(f"{message} {getattr(error, 'code', '')}")),
+            retry_after=_retry_after(error, status, message),
+            timed_out=status in _GATEWAYS,
+            too_long=_too_long(status, message),
+            permanent=status == 402 or _without_money(error, message),
         )
     if isinstance(error, TimeoutError) or _TIMEOUTS.search(names):
         return Failure(status=None, message=message or "no answer in time", timed_out=True)
@@ -108,12 +133,34 @@ def _status(error: BaseException) -> int | None:
     return value if isinstance(value, int) else None
 
 
+def _too_long(status: int, message: str) -> bool:
+    if status in (400, 413, 422):
+        return status == 413 or bool(_TOO_LONG.search(message))
+    return status in (429, 500) and bool(_TOO_MUCH_ANYHOW.search(message))
+
+
+def _without_money(error: BaseException, message: str) -> bool:
+    codes = {str(getattr(error, "code", ""))}
+    for body in _bodies(error):
+        inner = body.get("error")
+        codes |= {str(part.get(name)) for part in (body, inner) if isinstance(part, Mapping) for name in _CODES}
+    # Some SDKs put the whole body into the message.
+    return bool(_NO_MONEY & codes) or any(code in message for code in _NO_MONEY)
+
+
+def _bodies(error: BaseException) -> Iterator[Mapping[str, Any]]:
+    for source in _sources(error):
+        if isinstance(source, Mapping):
+            yield source
+
+
+def _sources(error: BaseException) -> list[Any]:
+    """Where SDKs put what a service said."""
+    return [getattr(error, name, None) for name in ("body", "details", "json_body")]
+
+
 def _message(error: BaseException) -> str:
-    for source in (
-        getattr(error, "body", None),
-        getattr(error, "details", None),
-        getattr(error, "json_body", None),
-    ):
+    for source in _sources(error):
         if found := _said(source):
             return found
     return " ".join(str(error).split())
@@ -132,18 +179,44 @@ def _said(body: Any) -> str:
     return ""
 
 
-def _retry_after(error: BaseException) -> float | None:
+def _retry_after(error: BaseException, status: int, message: str) -> float | None:
+    """Seconds to wait, by a header, by what is made for programs in the body, or by the words for people."""
+    if (asked := _by_header(error)) is not None:
+        return asked
+    for body in _bodies(error):
+        if (asked := _by_details(body.get("error", body))) is not None:
+            return asked
+    if found := _WAIT.search(message):
+        return sum(
+            float(part["number"]) * _SECONDS[part["unit"].lower()] for part in _PART.finditer(found["span"])
+        )
+    if status == 429 and (found := _PER_MINUTE.search(message)) and int(found["number"]):
+        return 60 / int(found["number"])
+    return None
+
+
+def _by_header(error: BaseException) -> float | None:
     headers = getattr(error, "headers", None) or getattr(getattr(error, "response", None), "headers", None)
     if not isinstance(headers, Mapping):
         return None
     given = {str(name).lower(): str(value) for name, value in headers.items()}
-    try:
-        if "retry-after-ms" in given:
-            return max(0.0, float(given["retry-after-ms"]) / 1000)
-        if "retry-after" in given:
-            return max(0.0, float(given["retry-after"]))
-    except ValueError:
-        return _until(given.get("retry-after", ""))
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            asked = float(given.get(name, "")) * unit
+        except ValueError:
+            continue
+        if math.isfinite(asked):
+            return max(0.0, asked)
+    return _until(given.get("retry-after", ""))
+
+
+def _by_details(body: Any) -> float | None:
+    """Google's RetryInfo, in the details of an error."""
+    details = body.get("details") if isinstance(body, Mapping) else None
+    for detail in details if isinstance(details, list) else ():
+        delay = detail.get("retryDelay") if isinstance(detail, Mapping) else None
+        if isinstance(delay, str) and (found := _DELAY.fullmatch(delay)):
+            return float(found["number"])
     return None
 
 
@@ -153,5 +226,5 @@ def _until(date: str) -> float | None:
 
     try:
         return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ragweft.errors import ProviderError, RagweftError
+from ragweft.providers.accounts import Account
 from ragweft.providers.failures import Failure, failure_of, scrubbed
-from ragweft.providers.owned import PerLoop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,27 +97,35 @@ class Interrupted(Exception):
 
 
 class _Again(Exception):
-    """Worth another try."""
+    """Worth another try, after so many seconds."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, wait: float) -> None:
         super().__init__("worth another try")
         self.failure = failure
+        self.wait = wait
 
 
 class Caller:
-    """Calls one service for one account: retries, waits for all when told to, limits how many are under way."""
+    """Calls one model of a service: retries, waits for all when told to, limits how many are under way."""
 
-    def __init__(self, service: str, *, secrets: Sequence[str] = (), at_once: int = 4) -> None:
+    def __init__(
+        self,
+        service: str,
+        *,
+        secrets: Sequence[str] = (),
+        at_once: int = 4,
+        account: Account | None = None,
+        model: str = "",
+    ) -> None:
         """*service* names it in errors; *secrets* never appear in them; at most *at_once* calls at a time.
 
-        Queries do not queue behind documents: `acall` has so many slots of its own in every loop.
+        Whoever shares an *account* (None: one of its own) shares its places, and the pauses of *model*. Queries
+        do not queue behind documents: `acall` has places of its own in every loop.
         """
         self._service = service
         self._secrets = tuple(secret for secret in secrets if secret)
-        self._slots = threading.BoundedSemaphore(at_once)
-        self._loop_slots = PerLoop(lambda: asyncio.Semaphore(at_once))
-        self._lock = threading.Lock()
-        self._not_before = 0.0
+        self._account = account or Account(at_once)
+        self._model = model
         self.at_once = at_once
 
     def call(
@@ -130,7 +138,8 @@ class Caller:
     ) -> T:
         """What *send* returns, tried again as *policy* allows; *holding* is entered for every try.
 
-        For work that can wait: a try that was begun is waited for, however long it takes.
+        *holding* is left by whatever *send* raised, before it is judged. For work that can wait: a try that was
+        begun is waited for, however long it takes.
 
         Raises:
             TooLong: the service will not take so much at once.
@@ -148,9 +157,13 @@ class Caller:
         deadline = Deadline(seconds=policy.seconds)
         for attempt in Retrying(**self._rules(policy, deadline), sleep=sleep):
             with attempt:
-                sleep(self._wait_within(deadline))
-                with self._slots, holding(), self._judging():
-                    return send()
+                while True:
+                    sleep(self._wait_within(deadline))
+                    with self._account.places:
+                        # Whoever was before it may have met a limit meanwhile.
+                        if not self._wait_within(deadline):
+                            with self._judging(policy, attempt.retry_state), holding():
+                                return send()
         raise AssertionError("tenacity ends with a result or an error")
 
     async def acall(
@@ -180,10 +193,12 @@ class Caller:
                     **rules, sleep=asyncio.sleep, before_sleep=lambda state: failed.append(_failure(state))
                 ):
                     with attempt:
-                        await asyncio.sleep(self._wait_within(until))
-                        async with self._loop_slots.get():
-                            with holding(), self._judging():
-                                return await send()
+                        while True:
+                            await asyncio.sleep(self._wait_within(until))
+                            async with self._account.loop_places:
+                                if not self._wait_within(until):
+                                    with self._judging(policy, attempt.retry_state), holding():
+                                        return await send()
         except TimeoutError:
             raise self._overrun(until, failed) from None
         raise AssertionError("tenacity ends with a result or an error")
@@ -203,16 +218,16 @@ class Caller:
         return self.refused(Failure(status=None, message=said, timed_out=True))
 
     @contextmanager
-    def _judging(self) -> Iterator[None]:
+    def _judging(self, policy: Policy, state: RetryCallState) -> Iterator[None]:
         try:
             yield
         except (RagweftError, TooLong):
             raise
         except Exception as error:  # noqa: BLE001  # judged, and raised again as one kind or another
-            judged = self._judged(error)
+            judged = self._judged(error, policy, state)
             raise judged from judged.__cause__
 
-    def _judged(self, error: Exception) -> Exception:
+    def _judged(self, error: Exception, policy: Policy, state: RetryCallState) -> Exception:
         """What to raise for *error*. Its cause is a stand-in: SDKs' own errors show keys in a traceback."""
         failure = failure_of(error)
         told = scrubbed(f"{type(error).__name__}: {error}", self._secrets)
@@ -223,12 +238,12 @@ class Caller:
             said = f"{self._service}: its answer could not be read ({told}); try again"
             judged = ProviderError(said, retryable=True)
         elif failure.retryable:
+            by_service = failure.retry_after is not None
+            wait = failure.retry_after if failure.retry_after is not None else _backoff(policy, state)
             if failure.status == 429 or failure.retry_after:
                 # The limit is the account's: whoever else calls would only meet it too.
-                with self._lock:
-                    wait = failure.retry_after or 0.0
-                    self._not_before = max(self._not_before, time.monotonic() + wait)
-            judged = _Again(failure)
+                self._account.pause(self._model, wait, told=by_service)
+            judged = _Again(failure, wait)
         elif failure.too_long:
             judged = TooLong(self.refused(failure))
         else:
@@ -240,26 +255,25 @@ class Caller:
         """Seconds until the service may be called again.
 
         Raises:
-            ProviderError: that is after *deadline*.
+            ProviderError: the service said that it is after *deadline*.
         """
-        with self._lock:
-            wait = max(0.0, self._not_before - time.monotonic())
-        if wait > deadline.left:
+        told, guessed = self._account.waits(self._model)
+        if told > deadline.left:
             raise ProviderError(
-                f"{self._service}: it asked not to be called for another {wait:.0f} s; try again later",
+                f"{self._service}: it asked not to be called for another {told:.0f} s; try again later",
                 retryable=True,
             )
-        return wait
+        # Nobody gives up on a guess: who cannot wait for its end tries.
+        return max(told, guessed if guessed < deadline.left else 0.0)
 
     def _rules(self, policy: Policy, deadline: Deadline) -> dict[str, Any]:
-        from tenacity import retry_if_exception_type, stop_after_attempt, wait_random_exponential
+        from tenacity import retry_if_exception_type, stop_after_attempt
 
-        jittered = wait_random_exponential(multiplier=policy.first_wait, max=policy.longest_wait)
         tried = stop_after_attempt(policy.attempts)
 
         def wait(state: RetryCallState) -> float:
-            asked = _failure(state).retry_after
-            return float(jittered(state)) if asked is None else asked
+            error = state.outcome.exception() if state.outcome is not None else None
+            return error.wait if isinstance(error, _Again) else 0.0
 
         def stop(state: RetryCallState) -> bool:
             return bool(tried(state)) or state.upcoming_sleep >= deadline.left
@@ -276,6 +290,13 @@ class Caller:
         }
 
 
+def _backoff(policy: Policy, state: RetryCallState) -> float:
+    """Seconds to wait after a failure that names none."""
+    from tenacity import wait_random_exponential
+
+    return float(wait_random_exponential(multiplier=policy.first_wait, max=policy.longest_wait)(state))
+
+
 def _failure(state: RetryCallState) -> Failure:
     error = state.outcome.exception() if state.outcome is not None else None
     return error.failure if isinstance(error, _Again) else Failure(status=None, message="no answer")
@@ -286,6 +307,8 @@ def _advice(failure: Failure) -> str:
         return "check the key and what it may do"
     if failure.status == 404:
         return "check the model's name and the address"
+    if failure.permanent:
+        return "the account has no money or quota left: see to it at the provider"
     if failure.status == 429:
         return "the rate limit or quota is reached: try again later, or raise it at the provider"
     if failure.status is None and not failure.timed_out:

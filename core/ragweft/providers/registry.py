@@ -151,6 +151,8 @@ class Registry:
             found = [model for model in own if model.name.rpartition("/")[2] == name]
         if not found and not name and len({model.name for model in own}) == 1:
             found = own
+        if not found and provider == "ollama" and ":" in name:  # a tag names a size or a quantisation
+            return self.find(provider, name.partition(":")[0], kind=kind)
         return found[0] if found else None
 
 

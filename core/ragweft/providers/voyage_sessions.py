@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,24 @@ from ragweft.providers.background import in_background
 
 if TYPE_CHECKING:
     import aiohttp
+    from requests import PreparedRequest
 
-__all__ = ["VoyageSessions", "own_session"]
+__all__ = ["Unavailable", "VoyageSessions", "own_session"]
+
+
+class Unavailable(Exception):
+    """A refusal whose status the SDK keeps to itself: one above 499 that is not 500, 502, 503 or 504."""
+
+    status_code = 529
+
+    def __init__(self, answer: object) -> None:
+        """*answer* is what the SDK took for one."""
+        super().__init__(str(answer.get("detail", answer) if isinstance(answer, Mapping) else answer))
 
 
 @contextmanager
 def own_session() -> Iterator[None]:
-    """Have the SDK open a session of its own for the calling thread within the block, and close it.
+    """Have the SDK use a session of its own for the calling thread within the block, and close it.
 
     One the thread had is left alone: it is the program's, or came through a fork with its parent's sockets.
     """
@@ -24,13 +36,20 @@ def own_session() -> Iterator[None]:
 
     held = vars(api_requestor._thread_context)  # noqa: SLF001  # there is no public way to it
     before = held.pop("session", None)
+    session = api_requestor._make_session()  # noqa: SLF001
+    # Or ~/.netrc has something for the host, or for all hosts, and that is sent instead of the key.
+    session.auth = session.auth or _as_it_is
+    held.update(session=session, session_create_time=time.time())
     try:
         yield
     finally:
-        if (session := held.pop("session", None)) is not None:
-            session.close()
+        held.pop("session", session).close()
         if before is not None:
             held["session"] = before
+
+
+def _as_it_is(request: PreparedRequest) -> PreparedRequest:
+    return request
 
 
 class VoyageSessions:

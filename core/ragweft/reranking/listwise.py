@@ -3,7 +3,9 @@
 Of more passages than it reads well at once, a window slides from the last ones up to the first, so that what is
 good rises through every window to the top [Sun et al. 2023, EMNLP: Is ChatGPT Good at Search? Investigating
 Large Language Models as Re-Ranking Agents]. Query and passages are data inside the prompt, and a reply is only
-ever an order of what was given: the worst that words hidden in a passage can do is to put it too high.
+ever read as an order of what was given: the worst that words hidden in a passage can do is to put it too high.
+A reply may name but some of the passages: they come first, and the rest stay behind them in the order they had,
+as in the code of that paper, which reads "2" alone as "passage 2 is the best".
 """
 
 from __future__ import annotations
@@ -107,6 +109,8 @@ class ListwiseReranker:
 
     def rerank(self, query: str, hits: Sequence[Hit]) -> list[float]:
         """For each hit how many hits it comes before, plus one: the best of n scores n, the last 1.
+
+        Hits that a reply leaves out keep their order behind those it names.
 
         Raises:
             ProviderError: the generator failed, or a reply held no number of a passage.

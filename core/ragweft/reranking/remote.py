@@ -1,23 +1,28 @@
-"""Any reranking service behind the `Reranker` protocol: one request, retried briefly, checked, priced.
+"""Any reranking service behind the `Reranker` protocol: requests within its limits, checked, priced.
 
-Somebody waits for it, so it is awaited in any case, and cut off when its time is up.
+Somebody waits for it, so it is awaited in any case, and cut off when its time is up: one for all requests.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
+import re
+import sys
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from ragweft.errors import ProviderError
 from ragweft.providers.background import abandoned, awaited, released
+from ragweft.providers.failures import scrubbed
 from ragweft.providers.metering import Charge, charge, reserved
 from ragweft.providers.owned import PerProcess
-from ragweft.providers.policy import QUERIES, Caller, TooLong
-from ragweft.providers.windows import in_parts
-from ragweft.types import Judgement, Span
+from ragweft.providers.policy import QUERIES, Caller, Deadline, TooLong
+from ragweft.reranking.pieces import Piece, Scored, batches_of, merged, parts_of
+from ragweft.types import Judgement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,23 +30,30 @@ if TYPE_CHECKING:
 
     from ragweft.types import Hit
 
-__all__ = ["Price", "RemoteReranker", "RerankConnection", "RerankReply", "RerankWire"]
+__all__ = ["Limits", "Price", "RemoteReranker", "RerankConnection", "RerankReply", "RerankWire"]
 
 
 _MARKS = 8
 """Tokens a model adds of its own to a pair, at most."""
+_SEARCH = 100
+"""Documents that count as one search."""
+_BILLED = 500
+"""Tokens of query and document that count as one document of a search (Cohere's price list)."""
+_QUERY = re.compile(r"\bquery\b", re.IGNORECASE)
+_PASSAGES = re.compile(r"\b(document|passage|text|input|example|batch|pair|total|together)", re.IGNORECASE)
+"""What a service does not speak of when it is the query that it finds too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerankReply:
-    """What a service said to one request."""
+    """What a service said to one request, as it came: nothing of it is checked yet."""
 
-    scores: Mapping[int, float]
-    """Place of a passage to its score."""
+    scores: Sequence[tuple[object, object]]
+    """Places of passages and their scores."""
     spans: Mapping[int, Sequence[tuple[int, int]]]
     """Place of a passage to its relevant spans, half open, in code points; where the service gives any."""
-    tokens: int | None
-    searches: int | None
+    tokens: object
+    searches: object
     """What it bills: tokens, or searches of up to a hundred passages."""
 
 
@@ -86,20 +98,24 @@ class RerankConnection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
-    """What is sent of one hit: its passage, or a part of a long one."""
+class Limits:
+    """What one request and one passage may hold."""
 
-    place: int
-    text: str
-    start: int
-    """Where it begins in the passage."""
+    passages: int
+    """Passages in one request."""
+    tokens: int | None = None
+    """Tokens in one request, the query's counted with every passage; None: no limit known."""
+    window: int | None = None
+    """Tokens of query and passage together; None: not known."""
 
 
 class RemoteReranker:
     """A `Reranker` over a `RerankWire`; safe to call from many threads and loops, and in a forked child.
 
     A passage longer than the model reads goes out in parts, of which the best counts (MaxP: Dai and Callan,
-    "Deeper Text Understanding for IR", SIGIR 2019); a blank one is not sent and comes last.
+    "Deeper Text Understanding for IR", SIGIR 2019); a blank one is not sent and comes last. More passages than
+    one request may hold go out in several, side by side: a model's scores for one query can be compared, see
+    `services`. What a service still finds too long is asked for in halves.
     """
 
     def __init__(
@@ -108,19 +124,15 @@ class RemoteReranker:
         *,
         name: str,
         price: Price,
-        window: int | None,
+        limits: Limits,
         count: Callable[[str], int],
     ) -> None:
-        """*connect* is called at first use in a process.
-
-        *window* tokens of query and passage together are read, None if that is not known; *count* gives rather
-        more tokens than a text has.
-        """
+        """*connect* is called at first use in a process; *count* gives rather more tokens than a text has."""
         self._connection = PerProcess(connect)
         weakref.finalize(self, _let_go, self._connection)
         self.name = name
+        self.limits = limits
         self._price = price
-        self._window = window
         self._count = count
 
     def __repr__(self) -> str:
@@ -130,7 +142,7 @@ class RemoteReranker:
         """As `Reranker.rerank`.
 
         Raises:
-            ProviderError: the service failed or left a passage without a score.
+            ProviderError: the service failed, left a passage without a score, or gave one that is no number.
             RecipeError: there is no key.
         """
         return [judgement.score for judgement in self.judge(query, hits)]
@@ -149,16 +161,14 @@ class RemoteReranker:
         pieces = self._pieces(query, hits)
         if not pieces:
             return [Judgement(score=0.0) for _ in hits]
-        reply = awaited(partial(self._reply, self._connection.get(), query, pieces))
-        return self._checked(reply, query, hits, pieces)
+        return merged(awaited(partial(self._scored, self._connection.get(), query, pieces)), hits)
 
     async def ajudge(self, query: str, hits: Sequence[Hit]) -> list[Judgement]:
         """As `judge`, without blocking the running loop."""
         pieces = self._pieces(query, hits)
         if not pieces:
             return [Judgement(score=0.0) for _ in hits]
-        reply = await self._reply(self._connection.get(), query, pieces)
-        return self._checked(reply, query, hits, pieces)
+        return merged(await self._scored(self._connection.get(), query, pieces), hits)
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
@@ -170,69 +180,116 @@ class RemoteReranker:
         if connection := self._connection.peek():
             await connection.wire.aclose()
 
-    def _pieces(self, query: str, hits: Sequence[Hit]) -> list[_Piece]:
-        left = None if self._window is None else max(16, self._window - self._count(query) - _MARKS)
-        found: list[_Piece] = []
-        for place, hit in enumerate(hits):
-            passage = hit.chunk.indexed_text
-            if not passage.strip():
-                continue
-            start = 0
-            for part in in_parts([passage], window=left, count=self._count)[0]:
-                start = max(start, passage.find(part, start))
-                found.append(_Piece(place=place, text=part, start=start))
-                start += len(part)
+    def _pieces(self, query: str, hits: Sequence[Hit]) -> list[Piece]:
+        window = self.limits.window
+        left = None if window is None else max(16, window - self._count(query) - _MARKS)
+        return [
+            part
+            for place, hit in enumerate(hits)
+            if hit.chunk.indexed_text.strip()
+            for part in parts_of(Piece(place=place, text=hit.chunk.indexed_text, start=0), left, self._count)
+        ]
+
+    async def _scored(self, connection: RerankConnection, query: str, pieces: Sequence[Piece]) -> list[Scored]:
+        """All *pieces*, or smaller ones in their place, each with its score."""
+        deadline = Deadline(seconds=QUERIES.seconds)
+        own, limits = self._count(query), self.limits
+        sizes = [own + self._count(piece.text) for piece in pieces]
+        batches = batches_of(pieces, sizes, most=limits.passages, tokens=limits.tokens)
+        # One that failed does not cut off the others: they are paid for, and end with the deadline.
+        answers = await asyncio.gather(
+            *(self._asked(connection, query, batch, deadline) for batch in batches), return_exceptions=True
+        )
+        found: list[Scored] = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            found += answer
         return found
 
-    async def _reply(self, connection: RerankConnection, query: str, pieces: Sequence[_Piece]) -> RerankReply:
+    async def _asked(
+        self, connection: RerankConnection, query: str, pieces: Sequence[Piece], deadline: Deadline
+    ) -> list[Scored]:
         texts = [piece.text for piece in pieces]
         send = partial(connection.wire.asend, query, texts, seconds=QUERIES.timeout)
+        holding = self._cost(query, texts)
         try:
-            return await connection.caller.acall(send, QUERIES, holding=self._cost(query, texts))
+            reply = await connection.caller.acall(send, QUERIES, deadline=deadline, holding=holding)
         except TooLong as error:
-            raise error.refused from error.__cause__
+            too_long = error
+        else:
+            return self._checked(reply, query, pieces)
+        # One after the other: where the query is what is too long, the first small request says so.
+        found: list[Scored] = []
+        for half in self._halves(query, pieces, too_long):
+            found += await self._asked(connection, query, half, deadline)
+        return found
 
-    def _checked(
-        self, reply: RerankReply, query: str, hits: Sequence[Hit], pieces: Sequence[_Piece]
-    ) -> list[Judgement]:
-        tokens = reply.tokens
-        if tokens is None and reply.searches is None:
-            tokens = self._bound(query, [piece.text for piece in pieces])
-        usd = self._price.of(tokens=tokens, searches=reply.searches)
+    def _halves(self, query: str, pieces: Sequence[Piece], too_long: TooLong) -> Sequence[Sequence[Piece]]:
+        """What to ask for in the place of *pieces*.
+
+        Raises:
+            ProviderError: less at once would be refused as well.
+        """
+        said = str(too_long.refused)
+        if not _QUERY.search(said) or _PASSAGES.search(said):
+            if len(pieces) > 1:
+                middle = len(pieces) // 2
+                return pieces[:middle], pieces[middle:]
+            # The bound on its tokens was no bound. Of a passage shorter than the query, the query is too long.
+            tokens = self._count(pieces[0].text)
+            parts = list(parts_of(pieces[0], max(1, tokens * 2 // 3), self._count))
+            if tokens > self._count(query) and len(parts) > 1:
+                return [[part] for part in parts]
+        raise too_long.refused from too_long.__cause__
+
+    def _checked(self, reply: RerankReply, query: str, pieces: Sequence[Piece]) -> list[Scored]:
+        """The reply's scores, after it was charged: a wrong answer costs like a right one."""
+        self._charge(reply, query, [piece.text for piece in pieces])
+        scores: dict[int, float] = {}
+        for place, score in reply.scores:
+            if not _is_finite(score):
+                said = f"a score is {scrubbed(repr(score), ())} where a number belongs"
+                raise ProviderError(f"{self.name}: {said}; none was used, try again", retryable=True)
+            if type(place) is int:
+                scores[place] = float(score)
+        if len(reply.scores) != len(pieces) or set(scores) != set(range(len(pieces))):
+            said = f"{len(reply.scores)} scores came back for {len(pieces)} passages, not one for each"
+            raise ProviderError(f"{self.name}: {said}; none was used, try again", retryable=True)
+        return [
+            Scored(piece=piece, score=scores[place], spans=reply.spans.get(place, ()))
+            for place, piece in enumerate(pieces)
+        ]
+
+    def _charge(self, reply: RerankReply, query: str, passages: Sequence[str]) -> None:
+        tokens, searches = _billed(reply.tokens), _billed(reply.searches)
+        if tokens is None and searches is None:
+            charge(self._estimate(query, passages))
+            return
+        usd = self._price.of(tokens=tokens, searches=searches)
         charge(Charge(model=self.name, purpose="rerank", tokens=tokens or 0, usd=usd))
-        if set(reply.scores) != set(range(len(pieces))):
-            raise ProviderError(
-                f"{self.name}: {len(reply.scores)} scores came back for {len(pieces)} passages; try again",
-                retryable=True,
-            )
-        worst = min(reply.scores.values())
-        judged = [Judgement(score=worst) for _ in hits]
-        for number, piece in enumerate(pieces):
-            score = float(reply.scores[number])
-            old = judged[piece.place]
-            spans = [(s + piece.start, e + piece.start) for s, e in reply.spans.get(number, ())]
-            highlights = (*old.highlights, *_own(hits[piece.place], spans))
-            judged[piece.place] = Judgement(score=max(old.score, score), highlights=highlights)
-        return judged
 
-    def _bound(self, query: str, passages: Sequence[str]) -> int:
-        return len(passages) * self._count(query) + sum(map(self._count, passages))
+    def _estimate(self, query: str, passages: Sequence[str]) -> Charge:
+        """What a call may be billed as, from above."""
+        own = self._count(query)
+        sizes = [own + self._count(passage) for passage in passages]
+        documents = sum(math.ceil(size / _BILLED) for size in sizes)
+        usd = self._price.of(tokens=sum(sizes), searches=math.ceil(documents / _SEARCH))
+        return Charge(model=self.name, purpose="rerank", tokens=sum(sizes), usd=usd)
 
     def _cost(self, query: str, passages: Sequence[str]) -> Callable[[], AbstractContextManager[None]]:
-        tokens = self._bound(query, passages)
-        usd = self._price.of(tokens=tokens, searches=1 + (len(passages) - 1) // 100)
-        return partial(reserved, usd, self.name)
+        estimate = self._estimate(query, passages)
+        return partial(reserved, estimate.usd, self.name, estimate=lambda: estimate)
 
 
-def _own(hit: Hit, spans: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
-    """*spans* of what was sent as spans of the chunk's own text; what lies in its context is left out."""
-    shift = len(hit.chunk.indexed_text) - len(hit.chunk.text)
-    found = []
-    for start, end in spans:
-        start, end = max(start - shift, 0), min(end - shift, len(hit.chunk.text))
-        if start < end:
-            found.append(Span(start=start, end=end))
-    return tuple(found)
+def _is_finite(value: object) -> TypeGuard[int | float]:
+    # Not math.isfinite, which fails over an integer too large for a float.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _billed(said: object) -> int | None:
+    """What a service says it bills; None if that is no count."""
+    return int(said) if _is_finite(said) and said >= 0 else None
 
 
 def _let_go(connection: PerProcess[RerankConnection]) -> None:

@@ -1,4 +1,12 @@
-"""The table of reranking services: where each one's key is found and which wire reaches it."""
+"""The table of reranking services: where each one's key is found and which wire reaches it.
+
+Passages beyond the limits of a request go out in several. Scores of one query by one model can be put side by
+side, because the models read every passage alone with the query: Cohere's, which score each chunk of a document
+for itself (docs.cohere.com/docs/reranking-best-practices), Voyage's, which are cross-encoders
+(docs.voyageai.com/docs/reranker), and Jina's up to v2. jina-reranker-v3 and later read up to 64 passages
+together, whatever a request holds (model card; Wang, Li and Xiao, arXiv 2509.25085): among more, and so among
+several requests too, their scores can be compared roughly.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ragweft.providers.accounts import account_of
 from ragweft.providers.counting import bound_of
 from ragweft.providers.keys import Secret, find_key
 from ragweft.providers.policy import Caller
 from ragweft.providers.registry import load
-from ragweft.reranking.remote import Price, RemoteReranker, RerankConnection, RerankWire
+from ragweft.reranking.remote import Limits, Price, RemoteReranker, RerankConnection, RerankWire
 from ragweft.reranking.wires import CohereRerank, JinaRerank, VoyageRerank
 
 if TYPE_CHECKING:
@@ -28,6 +37,8 @@ class Service:
     """Environment variables a key is looked for in."""
     wire: Callable[[str, Model | None, Secret, str | None], RerankWire]
     """From model, what is known of it, key and address."""
+    passages: int = 1_000
+    """Passages in one request, of a model the registry does not know."""
 
 
 def _cohere(model: str, known: Model | None, key: Secret, base_url: str | None) -> RerankWire:
@@ -54,14 +65,18 @@ def connect(provider: str, name: str, settings: Rerank, *, key: str | None = Non
     """
     service = SERVICES[provider]
     known = load().find(provider, name, kind="reranker")
-    price = Price()
+    price, limits = Price(), Limits(passages=service.passages)
     if known is not None:
         price = Price(usd_per_million=known.usd_per_million, usd_per_search=known.usd_per_search)
+        limits = Limits(
+            passages=known.batch or service.passages, tokens=known.batch_tokens, window=known.window
+        )
 
     def reach() -> RerankConnection:
         secret = find_key(provider, service.keys, given=key, base_url=settings.base_url)
+        account = account_of(provider, base_url=settings.base_url, key=secret.reveal())
         return RerankConnection(
-            caller=Caller(provider, secrets=(secret.reveal(),)),
+            caller=Caller(provider, secrets=(secret.reveal(),), account=account, model=name),
             wire=service.wire(name, known, secret, settings.base_url or None),
         )
 
@@ -69,6 +84,6 @@ def connect(provider: str, name: str, settings: Rerank, *, key: str | None = Non
         reach,
         name=f"{provider}:{name}",
         price=price,
-        window=known.window if known is not None else None,
+        limits=limits,
         count=bound_of,
     )

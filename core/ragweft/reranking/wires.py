@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ragweft.errors import MissingExtra
 from ragweft.providers.cohere_clients import CohereClients
 from ragweft.providers.http import JsonService
-from ragweft.providers.voyage_sessions import VoyageSessions
+from ragweft.providers.voyage_sessions import Unavailable, VoyageSessions
 from ragweft.reranking.remote import RerankReply
 
 if TYPE_CHECKING:
@@ -56,36 +56,45 @@ def _cohere_reply(answer: Any) -> RerankReply:
     units = getattr(answer.meta, "billed_units", None) if answer.meta is not None else None
     tokens, searches = getattr(units, "input_tokens", None), getattr(units, "search_units", None)
     return RerankReply(
-        scores={item.index: item.relevance_score for item in answer.results},
+        scores=[(item.index, item.relevance_score) for item in answer.results],
         spans={
             item.index: [(int(span.start), int(span.end)) for span in item.relevant_spans]
             for item in answer.results
             if getattr(item, "relevant_spans", None)
         },
-        tokens=None if tokens is None else int(tokens),
-        searches=None if searches is None else int(searches),
+        tokens=tokens,
+        searches=searches,
     )
 
 
 class VoyageRerank:
-    """Voyage's /rerank through the `voyageai` SDK; retried by the policy, as in `embedding.wires.voyage`."""
+    """Voyage's /rerank through a resource of the `voyageai` SDK, as in `embedding.wires.voyage`."""
 
     def __init__(self, model: str, *, key: Secret, base_url: str | None) -> None:
         try:
-            from voyageai.client_async import AsyncClient
+            from voyageai.api_resources import Reranking
+            from voyageai.util import get_default_base_url
         except ImportError:
             raise MissingExtra(package="voyageai", extra="voyage") from None
-        self._model = model
-        self._key = key
+        self._model, self._key = model, key
+        self._base = (base_url or get_default_base_url(key.reveal())).rstrip("/")
+        self._resource: Any = Reranking
         self._sessions = VoyageSessions()
-        self._base = base_url.rstrip("/") if base_url else None
-        self._client = AsyncClient
 
     async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
         """As `RerankWire.asend`."""
         await self._sessions.keep()
-        client = self._client(self._key.reveal(), max_retries=1, timeout=seconds, base_url=self._base)
-        return _voyage_reply(await client.rerank(query, list(passages), self._model, truncation=False))
+        return _voyage_reply(
+            await self._resource.acreate(
+                model=self._model,
+                query=query,
+                documents=list(passages),
+                truncation=False,
+                api_key=self._key.reveal(),
+                base_url=self._base,
+                request_timeout=seconds,
+            )
+        )
 
     async def aclose(self) -> None:
         """As `RerankWire.aclose`."""
@@ -93,10 +102,12 @@ class VoyageRerank:
 
 
 def _voyage_reply(answer: Any) -> RerankReply:
+    if "data" not in answer and "detail" in answer:
+        raise Unavailable(answer)
     return RerankReply(
-        scores={item.index: item.relevance_score for item in answer.results},
+        scores=[(item["index"], item["relevance_score"]) for item in answer["data"]],
         spans={},
-        tokens=int(answer.total_tokens),
+        tokens=answer["usage"]["total_tokens"],
         searches=None,
     )
 
@@ -130,7 +141,7 @@ class JinaRerank:
 def _jina_reply(answer: Any) -> RerankReply:
     tokens = (answer.get("usage") or {}).get("total_tokens")
     return RerankReply(
-        scores={item["index"]: item["relevance_score"] for item in answer["results"]},
+        scores=[(item["index"], item["relevance_score"]) for item in answer["results"]],
         spans={},
         tokens=tokens,
         searches=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragweft.embedding.remote import Reply, Role
+from ragweft.embedding.connection import Reply, Role
 from ragweft.embedding.wires.decoding import decoded
 from ragweft.providers.cohere_clients import CohereClients
 

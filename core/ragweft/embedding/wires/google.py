@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragweft.embedding.remote import Reply, Role
+from ragweft.embedding.connection import Reply, Role
 from ragweft.errors import MissingExtra
 from ragweft.providers.owned import PerLoop, PerProcess
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GoogleWire"]
 
+_VERSION = "v1"
+"""Of the paths: the SDK's default where the environment names no other."""
 _TASKS = {"document": "RETRIEVAL_DOCUMENT", "query": "RETRIEVAL_QUERY"}
 
 
@@ -30,17 +32,20 @@ class GoogleWire:
         self._model, self._dims, self._types = model, dims, types
         # The second generation takes the task as words of the text.
         self._spoken = model.startswith("gemini-embedding-2")
-        options: dict[str, Any] = {"base_url": base_url} if base_url else {}
+        options: dict[str, Any] = {"api_version": _VERSION, **({"base_url": base_url} if base_url else {})}
+
+        def client(http: httpx2.AsyncClient | None = None) -> genai.Client:
+            given = types.HttpOptions(**options, httpx_async_client=http)
+            # Said, because the environment may ask for Vertex AI, which knows other keys and other paths.
+            return genai.Client(vertexai=False, api_key=key.reveal(), http_options=given)
+
         # Held: a client that is collected closes its connections under the call.
-        self._client = PerProcess(
-            lambda: genai.Client(api_key=key.reveal(), http_options=types.HttpOptions(**options))
-        )
+        self._client = PerProcess(client)
 
         def asynchronous() -> tuple[httpx2.AsyncClient, genai.Client]:
             # Named, or the SDK takes aiohttp wherever some other package has brought that.
             http = httpx2.AsyncClient()
-            own = types.HttpOptions(**options, httpx_async_client=http)
-            return http, genai.Client(api_key=key.reveal(), http_options=own)
+            return http, client(http)
 
         self._async = PerLoop(asynchronous)
 

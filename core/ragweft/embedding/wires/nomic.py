@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragweft.embedding.remote import Reply, Role
+from ragweft.embedding.connection import Reply, Role
 from ragweft.providers.http import JsonService
 
 if TYPE_CHECKING:
@@ -54,4 +54,4 @@ class NomicWire:
 
 def _reply(answer: Any) -> Reply:
     tokens = (answer.get("usage") or {}).get("total_tokens")
-    return Reply(vectors=answer["embeddings"], tokens=tokens)
+    return Reply(vectors=list(answer["embeddings"]), tokens=tokens)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ragweft.embedding.remote import Reply, Role
+from ragweft.embedding.connection import Reply, Role
 from ragweft.embedding.wires.decoding import from_base64, in_order
 from ragweft.errors import MissingExtra, ProviderError
 from ragweft.providers.failures import scrubbed
+from ragweft.providers.openai_clients import client_options
 from ragweft.providers.owned import PerLoop, PerProcess
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Dialect:
     """How a compatible service differs from OpenAI."""
 
     base_url: str | None = None
-    """Where it is by default; None: where OpenAI is, or $OPENAI_BASE_URL."""
+    """Where it is by default; None: where OpenAI is, or $OPENAI_BASE_URL, with all the SDK finds beside it."""
     dims_name: str = "dimensions"
     """What it calls the wanted size; "" if it knows none."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -66,11 +67,9 @@ class OpenAIWire:
         except ImportError:
             raise MissingExtra(package="openai", extra="openai") from None
         self._model, self._dims, self._dialect, self._prompts = model, dims, dialect, prompts
-        given: dict[str, Any] = {"api_key": key.reveal() or "none", "max_retries": 0}
-        if address := base_url or dialect.base_url:
-            given["base_url"] = address
-        self._client = PerProcess(lambda: OpenAI(**given))
-        self._async = PerLoop(lambda: AsyncOpenAI(**given))
+        options = client_options(key, base_url or dialect.base_url)
+        self._client = PerProcess(lambda: OpenAI(**options))
+        self._async = PerLoop(lambda: AsyncOpenAI(**options))
 
     def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.send`."""

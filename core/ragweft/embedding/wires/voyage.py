@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ragweft.embedding.remote import Reply, Role
-from ragweft.embedding.wires.decoding import decoded, in_order
+from ragweft.embedding.connection import Reply, Role
+from ragweft.embedding.wires.decoding import decoded, from_base64, in_order
 from ragweft.errors import MissingExtra
-from ragweft.providers.voyage_sessions import VoyageSessions, own_session
+from ragweft.providers.voyage_sessions import Unavailable, VoyageSessions, own_session
 
 if TYPE_CHECKING:
     from ragweft.providers.keys import Secret
@@ -85,17 +85,20 @@ class VoyageWire:
             "api_key": self._key.reveal(),
             "base_url": self._base,
             "request_timeout": seconds,
+            # As the SDK asks by default; said, it leaves the decoding to us, and an error unread.
+            "encoding_format": "base64",
             **size,
         }
 
     def _reply(self, answer: Any) -> Reply:
+        if "data" not in answer:
+            raise Unavailable(answer)
+        groups = [answer.data]
         if self._contextual:
             groups = in_order(self._model, [(group.index, group.data) for group in answer.data])
-            rows = [
-                row
-                for group in groups
-                for row in in_order(self._model, [(item["index"], item["embedding"]) for item in group])
-            ]
-        else:
-            rows = in_order(self._model, [(item["index"], item["embedding"]) for item in answer.data])
+        rows = [
+            from_base64(row, self._dtype) if isinstance(row, str) else row
+            for group in groups
+            for row in in_order(self._model, [(item["index"], item["embedding"]) for item in group])
+        ]
         return Reply(vectors=decoded(rows, self._dtype), tokens=int(answer.usage.total_tokens))
