@@ -678,7 +678,7 @@ def test_an_error_said_with_status_200_is_repeated(double: ProviderDouble) -> No
 
 
 def test_an_unknown_model_is_asked_for_its_size_once(double: ProviderDouble) -> None:
-    unknown = replace(CASES[5], provider="ollama", model="all-minilm:latest")
+    unknown = replace(CASES[5], provider="ollama", model="strange-embed")
     one = embedder(double, unknown)
     assert one.space.dims == one.embed_documents(TEXTS).shape[1]
     assert len(double.requests) == 2

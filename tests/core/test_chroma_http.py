@@ -168,4 +168,4 @@ def test_close_lets_go_of_every_connection(port: int) -> None:
     index = opened(port, "sockets")
     assert sockets() > before
     index.close()
-    assert sockets() == before
+    assert sockets() <= before, "others may have been collected meanwhile"

@@ -101,7 +101,7 @@ def test_json_holds_everything_and_is_alone_on_stdout(cli: Cli) -> None:
     assert len(first["scores"]["nDCG@10"]) == len(first["wall_ms"]["each"]) == 10
     assert first["mean"]["MRR@10"] == pytest.approx(sum(first["scores"]["MRR@10"]) / 10, abs=1e-5)
     assert first["wall_ms"]["p50"] <= first["wall_ms"]["p95"] <= first["wall_ms"]["p99"]
-    assert first["usage"] == {"tokens": 0, "usd": 0.0, "calls": 0, "unpriced": 0}
+    assert first["usage"] == {"tokens": 0, "usd": 0.0, "calls": 0, "unpriced": 0, "unanswered": 0}
     comparison = found["comparison"]
     assert (comparison["measure"], comparison["baseline"], comparison["seed"]) == ("Pass@5", "flat", 7)
     (difference,) = comparison["differences"]

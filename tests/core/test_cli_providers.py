@@ -202,7 +202,7 @@ def test_the_size_is_written_into_a_recipe_that_leaves_it_open(
     for name, head in (("a", "# mine\n[embedding]\n"), ("b", "[embedding]  # mine\ndims = 0\n")):
         folder = tmp_path / name
         folder.mkdir()
-        text = f'{head}model = "ollama:all-minilm:latest"\nbase_url = "{double.base("ollama")}"\n'
+        text = f'{head}model = "ollama:strange-embed"\nbase_url = "{double.base("ollama")}"\n'
         (folder / "ragweft.toml").write_text(text)
         before = len(double.requests)
         Index.open(folder).close()

@@ -89,14 +89,14 @@ def test_json_holds_what_is_printed(synced: Cli) -> None:
         "origins",
         "passage",
     }
-    assert set(hit["citation"]) == {"source", "uri", "lines", "headings", "title"}
+    assert set(hit["citation"]) == {"source", "uri", "lines", "place", "headings", "title"}
     assert hit["citation"]["source"] == "docs/guide.md"
     assert hit["document"] == hit["citation"]["uri"] == Path("docs/guide.md").absolute().as_uri()
     assert set(hit["origins"]) <= {"dense", "lexical", "late", "document"}
     assert set(hit["origins"]["lexical"]) == {"rank", "score", "normalised", "share"}
     assert hit["metadata"]["suffix"] == ".md"
     assert {stage["name"] for stage in payload["trace"]["stages"]} >= {"dense", "lexical", "fuse", "hydrate"}
-    assert payload["usage"] == {"tokens": 0, "usd": 0.0, "calls": 0, "unpriced": 0}
+    assert payload["usage"] == {"tokens": 0, "usd": 0.0, "calls": 0, "unpriced": 0, "unanswered": 0}
     plain = synced(*arguments).out
     for hit in payload["hits"]:
         place = f"{hit['citation']['source']}:{hit['passage']['lines'][0]}: [{hit['rank']}]"

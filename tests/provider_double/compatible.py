@@ -72,6 +72,7 @@ _OLLAMA = Dialect(
         "nomic-embed-text": Model(dims=768, window=2048, sizes=(64, 128, 256, 512)),
         "all-minilm": Model(dims=384, window=256),
         "all-minilm:latest": Model(dims=384, window=256),
+        "strange-embed": Model(dims=384, window=256),
         "bge-m3": Model(dims=1024, window=8192),
     },
     max_texts=100_000,
