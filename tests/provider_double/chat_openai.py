@@ -65,22 +65,28 @@ def _completion(body: Json, line: Line, *, batch: bool) -> tuple[Json, Billed, C
         raise _openai_refuse(400, message)
     parts = {"fresh": total, "written": 0, "lasting": 0, "cached": 0}
     least = PRICES[model].least
-    held = prefix if model in MARKING else text
+    explicit = (options or {}).get("mode") == "explicit"
+    # Unless it is told otherwise, a marking model keeps, and charges for, the whole prompt as well.
+    held = [prefix] if explicit else [prefix, text]
     with line.lock:
-        if model in MARKING:
+        if model not in MARKING:
+            held = [text]
+            shared = int(line.kept.common(model, text) / line.chars_per_token) // 128 * 128
+            if shared >= least:
+                parts.update({"fresh": total - shared, "cached": shared})
+        else:
             size = line.tokens(prefix) if marked else 0
             if size >= least:
                 kind = "cached" if line.kept.has(model, prefix) else "written"
                 parts.update({"fresh": total - size, kind: size})
-        else:
-            shared = int(line.kept.common(model, text) / line.chars_per_token) // 128 * 128
-            if shared >= least:
-                parts.update({"fresh": total - shared, "cached": shared})
+            if not explicit and total >= least:
+                parts.update({"fresh": 0, "written": parts["written"] + parts["fresh"]})
 
     def keep() -> None:
         with line.lock:
-            if held and line.tokens(held) >= least:
-                line.kept.add(model, held)
+            for beginning in held:
+                if beginning and line.tokens(beginning) >= least:
+                    line.kept.add(model, beginning)
 
     said, broken = line.said(text, most)
     parts["output"] = line.tokens(said) if said else 0

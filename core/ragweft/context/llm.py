@@ -1,0 +1,294 @@
+"""Context written by a language model that has read the whole document, each paid for once."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ragweft.context.estimating import ContextEstimate, estimated, scale_of
+from ragweft.context.memory import PassingMemory
+from ragweft.context.planning import job_of
+from ragweft.context.prompts import PROMPT_VERSION
+from ragweft.context.writing import ContextStats, Writer, batching_generator
+from ragweft.errors import RecipeError
+from ragweft.generation import as_generator
+from ragweft.protocols import PlacelessContextualizer
+from ragweft.reports import Failure
+
+if TYPE_CHECKING:
+    from ragweft.context.memory import ContextMemory
+    from ragweft.context.planning import Job
+    from ragweft.protocols import Contextualizer, Progress, Tokenizer
+    from ragweft.types import Chunk, Document
+
+__all__ = ["PLACEMENTS", "ContextStats", "KnownContexts", "LLMContextualizer"]
+
+PLACEMENTS = ("prepend", "append")
+"""Where a context stands: before its chunk, as the published text has it, or after it, as its notebook does."""
+_DAY = 26 * 3_600.0
+"""Seconds: a batch ends within 24 hours, one way or another."""
+_POLL = 5.0
+
+Item = tuple["Document", Sequence["Chunk"]]
+
+
+class LLMContextualizer:
+    """Has a language model say where each chunk stands in its document.
+
+    The method is Anthropic's "Introducing Contextual Retrieval" (2024): the model reads the document and the
+    chunk and writes a line or two, by which the chunk is found as well. The document is the shared beginning of
+    all its prompts; its first chunk goes out alone and has the service keep it, the others follow side by side.
+    A document that is too long is read in parts (`windows`). What was paid for is kept for as long as it fits
+    (`identity`). A chunk whose context could not be had keeps its outline context; it is listed, and asked for
+    again after `take_failures`. A chunk that is all of its document is not asked for: nothing is around it.
+    """
+
+    def __init__(
+        self,
+        generator: object,
+        *,
+        outline: Contextualizer,
+        tokenizer: Tokenizer,
+        memory: ContextMemory | None = None,
+        max_tokens: int = 100,
+        placement: str = "prepend",
+        batch: bool = False,
+        wait: float = _DAY,
+        poll: float = _POLL,
+    ) -> None:
+        """Ask *generator*: a `Generator`, or anything `as_generator` takes.
+
+        Args:
+            generator: what writes.
+            outline: gives a chunk its context until there is a better one.
+            tokenizer: the embedder's.
+            memory: where contexts are kept; None: in this process only.
+            max_tokens: tokens of *tokenizer* a context may have.
+            placement: "prepend" or "append", for whoever joins context and chunk.
+            batch: ask by the batch, for half the price.
+            wait: seconds to wait for batches; what has not come by then is taken in by a later call.
+            poll: seconds between two looks at a batch, at first.
+
+        Raises:
+            RecipeError: a setting is out of range, or the model's service takes no batches.
+            TypeError: the generator is none.
+        """
+        if max_tokens < 1 or placement not in PLACEMENTS:
+            raise RecipeError(
+                f"[context] max_tokens = {max_tokens}, placement = {placement!r}: at least 1, and one of "
+                f"{', '.join(PLACEMENTS)}"
+            )
+        self.placement = placement
+        self._generator = as_generator(generator)
+        self._outline = outline
+        self._memory: ContextMemory = PassingMemory() if memory is None else memory
+        self._max_tokens = max_tokens
+        self._batch, self._wait, self._poll = batch, wait, poll
+        if batch:
+            batching_generator(self._generator)
+        self._maker = f"{self._generator.name} prompt/{PROMPT_VERSION} max_tokens={max_tokens}"
+        self._lock = threading.Lock()
+        self._stats = ContextStats()
+        self._writer = Writer(
+            self._generator,
+            self._memory,
+            tokenizer,
+            maker=self._maker,
+            max_tokens=max_tokens,
+            count=self._count,
+        )
+        self._told = self._generator.density
+        self._failed: dict[str, dict[bytes, str]] = {}
+        self._failures: dict[str, tuple[Failure, ...]] = {}
+
+    def __repr__(self) -> str:
+        return f"LLMContextualizer({self._generator.name})"
+
+    @property
+    def fingerprint(self) -> str:
+        """Model, prompt, length and placement, and the outline that stands in."""
+        return f"llm {self._maker} {self.placement} | {self._outline.fingerprint}"
+
+    @property
+    def stats(self) -> ContextStats:
+        """What was done so far."""
+        with self._lock:
+            return self._stats
+
+    @property
+    def known(self) -> KnownContexts:
+        """The same without asking anybody."""
+        return KnownContexts(self)
+
+    def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
+        """As `Contextualizer.contextualize`.
+
+        Raises:
+            ProviderError: no call will do, as with a wrong key; or a batch failed as a whole.
+            BudgetExceeded: going on might cost more than whoever collects allows. What came is kept.
+            RecipeError: there is no key.
+            MissingExtra: the service's package is not installed.
+        """
+        return self.contextualize_all([(document, chunks)])[0]
+
+    def contextualize_all(
+        self, items: Sequence[Item], *, progress: Progress | None = None
+    ) -> list[Sequence[Chunk]]:
+        """The chunks of every document with their contexts; documents are asked for side by side.
+
+        With batches, give everything at once: it takes two, one after the other, however much it is.
+
+        Raises:
+            ProviderError: as `contextualize`.
+            BudgetExceeded: as `contextualize`.
+            RecipeError: as `contextualize`.
+            MissingExtra: as `contextualize`.
+        """
+        jobs = [self._job(document, chunks) for document, chunks in items]
+        self._count(ContextStats(kept=sum(len(job.contexts) for job in jobs)))
+        total = sum(len(job.wanted) for job in jobs)
+        density = self._density()
+        if self._batch:
+            written = self._writer.by_batch(jobs, density=density, wait=self._wait, poll=self._poll)
+        else:
+            written = self._writer.one_by_one(jobs, density=density)
+        try:
+            for done, _ in enumerate(written if total else (), start=1):
+                if progress is not None:
+                    progress("contexts", min(done, total), total)
+        finally:
+            self._writer.note_measure()
+            self._list_missing(jobs)
+        return [self._placed(job) for job in jobs]
+
+    def estimate(self, document: Document, chunks: Sequence[Chunk], *, counted: bool = True) -> ContextEstimate:
+        """What `contextualize` would take; nobody is asked for a context.
+
+        Where nothing was billed yet, one document is sent to be *counted*, if the service does that; it costs
+        nothing.
+        """
+        return self.estimate_all([(document, chunks)], counted=counted)
+
+    def estimate_all(self, items: Sequence[Item], *, counted: bool = True) -> ContextEstimate:
+        """As `estimate`, of all these documents together."""
+        jobs = [job_of(document, chunks, self._memory, self._maker) for document, chunks in items]
+        known = sum(len(job.contexts) for job in jobs)
+        generator, rough = self._generator, self._density()
+        first = next((job for job in jobs if job.wanted), None)
+        sample = None
+        if counted and first is not None:
+            (sample,) = self._writer.planned(first, first.wanted[:1], density=rough)
+        measure = self._memory.measure(generator.name)
+        scale = scale_of(generator, measure, max_tokens=self._max_tokens, sample=sample)
+        # Long documents will be laid out by the same count when it comes to asking.
+        self._told = scale.density
+        groups = [
+            group for job in jobs for group in self._writer.planned(job, job.wanted, density=scale.density)
+        ]
+        total = estimated(groups, generator, scale, most=self._writer.answer, batch=self._batch)
+        return total + ContextEstimate(chunks=known, known=known)
+
+    def placeless(self, document: Document, chunk: Chunk) -> str:
+        """The context of *chunk* without the name of its file, which a model is never told."""
+        if isinstance(self._outline, PlacelessContextualizer):
+            return self._outline.placeless(document, chunk)
+        return chunk.context
+
+    def unfinished(self, document_id: str) -> Sequence[Failure]:
+        """Why chunks of that document kept their outline context when it was last contextualised."""
+        with self._lock:
+            return self._failures.get(document_id, ())
+
+    def take_failures(self) -> tuple[Failure, ...]:
+        """Everything `unfinished`, for a report; from now on it is asked for again.
+
+        Until then it is not: a document that is contextualised twice in one job comes out the same.
+        """
+        with self._lock:
+            found = tuple(one for some in self._failures.values() for one in some)
+            self._failures.clear()
+            self._failed.clear()
+        return found
+
+    def without_asking(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
+        """*chunks* with the contexts that are kept, and with the outline where there is none."""
+        return self._placed(job_of(document, chunks, self._memory, self._maker))
+
+    def close(self) -> None:
+        """Let go of connections; idempotent."""
+        self._generator.close()
+
+    def _job(self, document: Document, chunks: Sequence[Chunk]) -> Job:
+        job = job_of(document, chunks, self._memory, self._maker)
+        if job.renewed:
+            self._memory.keep(self._maker, document.id, job.renewed)
+        with self._lock:
+            failed = self._failed.get(document.id, {})
+            for place in job.wanted:
+                if job.nears[place] in failed:
+                    job.fail(place, failed[job.nears[place]])
+        job.wanted = [place for place in job.wanted if place not in job.reasons]
+        return job
+
+    def _density(self) -> float:
+        measure = self._memory.measure(self._generator.name)
+        return measure.prompt / measure.quarters if measure.quarters else self._told
+
+    def _list_missing(self, jobs: Sequence[Job]) -> None:
+        before = {one.document_id for one in self._memory.missing(self._maker)}
+        for job in jobs:
+            name = job.document.id
+            reasons = {job.nears[place]: reason for place, reason in job.reasons.items()}
+            if reasons or name in before:
+                self._memory.note_missing(self._maker, name, reasons)
+            with self._lock:
+                self._failed[name] = reasons
+                self._failures[name] = _listed(job)
+                if not reasons:
+                    del self._failed[name], self._failures[name]
+        self._count(ContextStats(failed=sum(len(job.reasons) for job in jobs)))
+
+    def _placed(self, job: Job) -> list[Chunk]:
+        outlined = self._outline.contextualize(job.document, job.chunks)
+        return [
+            replace(chunk, context=job.contexts[place]) if place in job.contexts else chunk
+            for place, chunk in enumerate(outlined)
+        ]
+
+    def _count(self, more: ContextStats) -> None:
+        with self._lock:
+            self._stats += more
+
+
+class KnownContexts:
+    """A contextualizer that asks nobody: for estimates, and where no service may be called."""
+
+    def __init__(self, whole: LLMContextualizer) -> None:
+        self._whole = whole
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the contextualizer whose contexts these are."""
+        return self._whole.fingerprint
+
+    def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
+        """As `LLMContextualizer.without_asking`."""
+        return self._whole.without_asking(document, chunks)
+
+    def placeless(self, document: Document, chunk: Chunk) -> str:
+        """As `LLMContextualizer.placeless`."""
+        return self._whole.placeless(document, chunk)
+
+
+def _listed(job: Job) -> tuple[Failure, ...]:
+    """One line for each reason: hundreds of chunks may have the same."""
+    source = job.document.source or job.document.id
+    found = []
+    for reason, count in Counter(job.reasons.values()).items():
+        places = [place + 1 for place, why in job.reasons.items() if why == reason]
+        which = f"chunk {places[0]}" if count == 1 else f"{count} of {len(job.chunks)} chunks"
+        found.append(Failure(source=source, reason=f"{which} kept the outline context: {reason}"))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""The wire formats of text-generating services, one file each."""
