@@ -1,4 +1,4 @@
-"""A tokenizer for tests: the cut rule of the real one, with tokens that can be counted by hand."""
+"""A tokenizer for tests: the cut rule of the real one, with tokens that can be counted by hand; odd texts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,37 @@ from ragweft.types import Chunk, Document, Encoding, chunk_id
 _LONGEST_WORD = 64
 _LETTERS_PER_TOKEN = 4
 _RUN = re.compile(r"\S+")
+
+
+ODD_TEXTS = {
+    "empty": "",
+    "white space": " \n\t\r\n  \u3000\n" * 50,
+    "one word": "word",
+    "nul": "a\x00b\x00\n\n\x00",
+    "carriage returns": "# One\r\rtext here\r\r```\rcode\r```\rmore",
+    "crlf": "# One\r\n\r\ntext here.\r\n\r\n- a\r\n- b\r\n\r\n| a | b |\r\n|---|---|\r\n| 1 | 2 |\r\n" * 20,
+    "one long line": "lorem ipsum dolor " * 11_000,
+    "one long word": "x" * 200_000,
+    "no spaces": "这是一个句子。那是另一个句子！" * 300,
+    "right to left": "هل هذا سؤال؟ نعم، هذا سؤال. " * 200 + "זה משפט בעברית. " * 200,
+    "emoji": "👩‍👩‍👧‍👦🏳️‍🌈👍🏽" * 200,
+    "combining": "e\u0301\u0323" * 500,
+    "only marks": "\u0301" * 500,
+    "dots": "." * 5_000 + " x" + "!?" * 3_000,
+    "line separators": "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg" * 100,
+    "deep indentation": "\n".join(" " * n + "x = 1" for n in range(400)),
+    "deep quotes": ">" * 3_000 + " a\n" + "- " * 1_000 + "b",
+    "deep sections": "\n\n".join("#" * (1 + n % 6) + f" {n}" for n in range(600)),
+    "open fence": "```\n" + "code\n\n" * 300,
+    "open comment": "<!-- " + "a\n\n" * 300,
+    "spaces in a row": "a" + " " * 20_000 + "b\n" + "| " * 5_000 + "\n" + "-" * 500 + " " * 20_000 + "x",
+    "backticks": "`" * 3_000 + "\n===\n" + "*_" * 2_000 + "\n---\n",
+    "thai": "ประโยคแรกของย่อหน้านี้ ประโยคที่สองตามมา " * 200,
+    "every full stop": "".join(f"word{stop} " for stop in "।၊။።។᠃。꘎．！｡؟۔։") * 60,
+    "unclosed": "function f() {\n  g(`" + "(" * 500 + "\n" * 300,
+    "angles": "a < b < " * 700,
+    "quotation marks": '"a\nb",c\n' * 300 + '"',
+}
 
 
 class WordTokenizer:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragweft.chunking import FixedChunker, RecursiveChunker, StructureChunker
+from ragweft.chunking import (
+    FixedChunker,
+    RecursiveChunker,
+    SemanticChunker,
+    SentenceChunker,
+    StructureChunker,
+)
 from ragweft.chunking.lines import numbered
 from ragweft.context import NoContext, OutlineContextualizer
 from ragweft.loading import FileLoader, Limits
 from ragweft.protocols import ContextualEmbedder, Tokenizer
 
 if TYPE_CHECKING:
+    from ragweft.embedding.static import StaticEmbedder
     from ragweft.protocols import Chunker, Contextualizer, Embedder
     from ragweft.recipe import Recipe
     from ragweft.types import Chunk, Document
@@ -54,13 +61,13 @@ def build_loader(recipe: Recipe) -> FileLoader:
     return FileLoader(max_bytes=settings.max_bytes, limits=limits)
 
 
-def build_cutters(recipe: Recipe, embedder: Embedder | None, vocabulary: Tokenizer) -> Cutters:
+def build_cutters(recipe: Recipe, embedder: Embedder | None, vocabulary: StaticEmbedder) -> Cutters:
     """The chunker and contextualizer of *recipe*; the tokens of *embedder*, or else *vocabulary*, count."""
     tokenizer = embedder if isinstance(embedder, Tokenizer) else vocabulary
     # Read one after the other, what two passages share would be read twice.
     overlap = 0.0 if isinstance(embedder, ContextualEmbedder) else recipe.chunking.overlap
     return Cutters(
-        chunker=_chunker(recipe, tokenizer, overlap),
+        chunker=_chunker(recipe, tokenizer, overlap, vocabulary),
         contextualizer=_contextualizer(recipe, tokenizer),
         tokenizer=tokenizer,
     )
@@ -80,14 +87,31 @@ def inspect(document: Document, recipe: Recipe, cutters: Cutters) -> Inspection:
     )
 
 
-def _chunker(recipe: Recipe, tokenizer: Tokenizer, overlap: float) -> Chunker:
-    size = recipe.chunking.size
-    reserve = recipe.context.max_tokens if recipe.context.kind != "none" else 0
-    if recipe.chunking.strategy == "fixed":
-        return FixedChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
-    if recipe.chunking.strategy == "recursive":
-        return RecursiveChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
-    return StructureChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
+def _chunker(recipe: Recipe, tokenizer: Tokenizer, overlap: float, vocabulary: StaticEmbedder) -> Chunker:
+    settings = recipe.chunking
+    size, reserve = settings.size, recipe.context.max_tokens if recipe.context.kind != "none" else 0
+    match settings.strategy:
+        case "fixed":
+            return FixedChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
+        case "recursive":
+            return RecursiveChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
+        case "sentence":
+            return SentenceChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
+        case "semantic":
+            # By the static table, whatever embeds the chunks: a dry run cuts too, and must cost nothing.
+            return SemanticChunker(
+                tokenizer=tokenizer,
+                embedder=vocabulary,
+                size=size,
+                overlap=overlap,
+                reserve=reserve,
+                method="gradient" if settings.breakpoints == "gradient" else "percentile",
+                threshold=settings.threshold,
+                group=settings.group,
+                minimum=settings.minimum,
+            )
+        case _:
+            return StructureChunker(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
 
 
 def _contextualizer(recipe: Recipe, tokenizer: Tokenizer) -> Contextualizer:

@@ -75,11 +75,20 @@ class Chunking:
 
     strategy: str = _setting(
         "structure",
-        "structure: by headings, definitions, sentences; recursive: paragraphs and lines; fixed: windows",
-        choices=("structure", "recursive", "fixed"),
+        "structure: by headings, definitions, sentences; sentence; semantic: where the meaning turns; "
+        "recursive: paragraphs and lines; fixed: windows",
+        choices=("structure", "sentence", "semantic", "recursive", "fixed"),
     )
     size: int = _setting(480, "tokens of a chunk together with its context", low=32, high=100_000)
     overlap: float = _setting(0.15, "share of a chunk repeated from the one before it", low=0.0, high=0.5)
+    breakpoints: str = _setting(
+        "percentile",
+        "semantic: cut at the largest distances, or where they rise most",
+        choices=("percentile", "gradient"),
+    )
+    threshold: float = _setting(95.0, "semantic: percentile of these that cuts", low=0.0, high=100.0)
+    group: int = _setting(5, "semantic: sentences compared on either side", low=1, high=100)
+    minimum: float = _setting(0.25, "semantic: share of the size below which nothing is cut", low=0.0, high=0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

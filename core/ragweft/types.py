@@ -80,7 +80,8 @@ class Chunk:
     span: Span | None = None
     """Where `text` stands in the document's text; None only for chunks given without their document."""
     headings: tuple[str, ...] = ()
-    """Heading path or enclosing definitions, outermost first."""
+    """Heading path or enclosing definitions, outermost first; for rows further down in a table, the names of
+    its columns last."""
     lines: tuple[int, int] | None = None
     """First and last line in the source, counted from 1."""
     place: tuple[str, str] | None = None

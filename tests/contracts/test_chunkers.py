@@ -4,51 +4,50 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doubles_chunking import WordTokenizer, assert_sound
-from ragweft.chunking import FORMATS, FixedChunker, RecursiveChunker, StructureChunker
+from doubles_chunking import ODD_TEXTS, WordTokenizer, assert_sound
+from ragweft.chunking import (
+    FORMATS,
+    FixedChunker,
+    Grammars,
+    RecursiveChunker,
+    SemanticChunker,
+    SentenceChunker,
+    StructureChunker,
+)
 from ragweft.embedding import StaticEmbedder
 from ragweft.errors import RecipeError
 from ragweft.protocols import Chunker, Tokenizer
+from ragweft.testing import HashEmbedder
 from ragweft.types import Document, Encoding
 
 Make = Callable[..., Chunker]
 
 CHUNKERS: dict[str, Make] = {
     "structure": StructureChunker,
+    "structure, code by indentation": partial(StructureChunker, grammars=Grammars(languages=())),
     "recursive": RecursiveChunker,
+    "sentence": SentenceChunker,
+    "semantic": partial(SemanticChunker, embedder=HashEmbedder(dims=16)),
+    "semantic, by gradient": partial(
+        SemanticChunker, embedder=HashEmbedder(dims=16), method="gradient", threshold=70, group=2, minimum=0.0
+    ),
     "fixed": FixedChunker,
 }
-ODD_TEXTS = {
-    "empty": "",
-    "white space": " \n\t\r\n  \u3000\n" * 50,
-    "one word": "word",
-    "nul": "a\x00b\x00\n\n\x00",
-    "carriage returns": "# One\r\rtext here\r\r```\rcode\r```\rmore",
-    "crlf": "# One\r\n\r\ntext here.\r\n\r\n- a\r\n- b\r\n\r\n| a | b |\r\n|---|---|\r\n| 1 | 2 |\r\n" * 20,
-    "one long line": "lorem ipsum dolor " * 11_000,
-    "one long word": "x" * 200_000,
-    "no spaces": "这是一个句子。那是另一个句子！" * 300,
-    "right to left": "هل هذا سؤال؟ نعم، هذا سؤال. " * 200 + "זה משפט בעברית. " * 200,
-    "emoji": "👩‍👩‍👧‍👦🏳️‍🌈👍🏽" * 200,
-    "combining": "e\u0301\u0323" * 500,
-    "only marks": "\u0301" * 500,
-    "dots": "." * 5_000 + " x" + "!?" * 3_000,
-    "line separators": "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg" * 100,
-    "deep indentation": "\n".join(" " * n + "x = 1" for n in range(400)),
-    "deep quotes": ">" * 3_000 + " a\n" + "- " * 1_000 + "b",
-    "deep sections": "\n\n".join("#" * (1 + n % 6) + f" {n}" for n in range(600)),
-    "open fence": "```\n" + "code\n\n" * 300,
-    "open comment": "<!-- " + "a\n\n" * 300,
-    "spaces in a row": "a" + " " * 20_000 + "b\n" + "| " * 5_000 + "\n" + "-" * 500 + " " * 20_000 + "x",
-    "backticks": "`" * 3_000 + "\n===\n" + "*_" * 2_000 + "\n---\n",
-    "quotation marks": '"a\nb",c\n' * 300 + '"',
-}
+WITH_FORMAT = [
+    pytest.param(maker, format_, id=f"{name}-{format_}")
+    for name, maker in CHUNKERS.items()
+    for format_ in ([*FORMATS, "unheard of"] if name.startswith("structure") else ["markdown"])
+]
+"""The others look at no format."""
+LANGUAGES = ("javascript", "c", "ruby", "php", "bash", "rust", "scala", None)
+LONG = 100_000
 FRAGMENTS = (
     *("# Title", "## Part *two*", "Title\n=====", "under\n---", "=====\nOver\n=====", "#### `code` here"),
     *(
@@ -90,6 +89,8 @@ FRAGMENTS = (
         "a,b,c",
         '"x\ny",z',
         "\t\tdeep",
+        "name,qty\nscrew,3\nnut,4",
+        "ประโยคแรก ประโยคที่สอง",
         "A sentence. Another one! 第三句。第四句？ 'Yes.' No",
         "e.g. this Mr. X",
         "\\",
@@ -114,9 +115,17 @@ def make(request: pytest.FixtureRequest) -> Make:
     return maker
 
 
-def check(make: Make, text: str, format_: str, size: int, overlap: float = 0.15, reserve: int = 0) -> None:
+def check(
+    make: Make,
+    text: str,
+    format_: str,
+    size: int,
+    overlap: float = 0.15,
+    reserve: int = 0,
+    language: str | None = None,
+) -> None:
     chunker = make(tokenizer=WordTokenizer(), size=size, overlap=overlap, reserve=reserve)
-    document = Document(id="doc", text=text, format=format_, metadata={"kind": format_})
+    document = Document(id="doc", text=text, format=format_, metadata={"code_language": language})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         chunks = chunker.chunk(document)
@@ -124,22 +133,46 @@ def check(make: Make, text: str, format_: str, size: int, overlap: float = 0.15,
     assert chunker.chunk(document) == chunks
 
 
-@pytest.mark.parametrize("format_", [*FORMATS, "unheard of"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize(("make", "format_"), WITH_FORMAT)
+@settings(max_examples=40, deadline=None)
 @given(
     text=documents,
     size=st.sampled_from([1, 2, 5, 16, 40, 480]),
     overlap=st.sampled_from([0.0, 0.15, 0.5]),
     reserved=st.sampled_from([0.0, 0.3]),
+    language=st.sampled_from(LANGUAGES),
 )
-def test_any_text(make: Make, format_: str, text: str, size: int, overlap: float, reserved: float) -> None:
-    check(make, text, format_, size, overlap, int(size * reserved))
+def test_any_text(
+    make: Make, format_: str, text: str, size: int, overlap: float, reserved: float, language: str | None
+) -> None:
+    check(make, text, format_, size, overlap, int(size * reserved), language)
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize(("make", "format_"), WITH_FORMAT)
 @pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=list(ODD_TEXTS))
 def test_odd_text(make: Make, format_: str, text: str) -> None:
     check(make, text, format_, 120, reserve=20)
+
+
+def mixed(size: int) -> str:
+    """*size* characters of fragments in every script, in an order that does not repeat."""
+    rng = np.random.default_rng(0)
+    filled = [fragment for fragment in FRAGMENTS if fragment]
+    parts: list[str] = []
+    length = 0
+    while length < size:
+        parts += [filled[place] for place in rng.integers(len(filled), size=200)]
+        length = sum(map(len, parts)) + 2 * len(parts)
+    return "\n\n".join(parts)[:size]
+
+
+@pytest.mark.parametrize("shape", ["mixed", "one line", "one word", "crlf"])
+@pytest.mark.parametrize("size", [LONG, pytest.param(10_000_000, marks=pytest.mark.slow)])
+def test_large_text(make: Make, shape: str, size: int) -> None:
+    text = mixed(size) if shape in ("mixed", "crlf") else "lorem ipsum dolor. " * (size // 19)
+    text = {"one word": "x" * size, "crlf": text.replace("\n", "\r\n")}.get(shape, text)
+    document = Document(id="doc", text=text, format="markdown")
+    assert_sound(document, make(tokenizer=WordTokenizer(), size=400).chunk(document), capacity=400)
 
 
 def test_nothing_to_say_makes_no_chunk(make: Make) -> None:
@@ -167,7 +200,7 @@ class SilentTokenizer:
         return Encoding(ids=nothing, starts=nothing)
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize(("make", "format_"), WITH_FORMAT)
 def test_text_without_tokens_is_not_lost(make: Make, format_: str) -> None:
     document = Document(id="a", text=" \x01\x02 \x03\n\n\x04" * 50, format=format_)
     (chunk,) = make(tokenizer=SilentTokenizer(), size=20).chunk(document)

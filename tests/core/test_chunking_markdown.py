@@ -78,6 +78,8 @@ def starts_by_oracle(text: str) -> list[tuple[int, str]]:
 
 def flat(blocks: Sequence[Block], level: int = 0) -> Iterator[tuple[Block, bool]]:
     for block in blocks:
+        if block.goes_on:
+            continue  # the last sentence of a paragraph, which leads in to what follows
         if block.title is None or block.parts is None:
             yield block, False
             continue

@@ -7,8 +7,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from doubles_chunking import WordTokenizer, cut
-from ragweft.chunking import RecursiveChunker
-from ragweft.chunking.separators import lines, paragraphs, rows, sentences, sentences_or_lines
+from ragweft.chunking import RecursiveChunker, SentenceChunker
+from ragweft.chunking.separators import (
+    lines,
+    paragraphs,
+    rows,
+    sentences,
+    sentences_and_lines,
+    sentences_or_lines,
+)
 from ragweft.types import Document
 
 
@@ -28,6 +35,21 @@ def split(separator: Callable[[str, int, int], Iterator[int]], text: str) -> lis
         ("第一句。第二句！「第三句。」第四", ["第一句。", "第二句！", "「第三句。」", "第四"]),
         ("هل هذا سؤال؟ نعم. هذا", ["هل هذا سؤال؟", "نعم.", "هذا"]),
         ("यह वाक्य है। दूसरा", ["यह वाक्य है।", "दूसरा"]),
+        ("Այս նախադասություն է։ Երկրորդը", ["Այս նախադասություն է։", "Երկրորդը"]),
+        ("ဤသည်။ဒုတိယ", ["ဤသည်။", "ဒုတိယ"]),
+        ("នេះជា។ទីពីរ", ["នេះជា។", "ទីពីរ"]),
+        ("ይህ ነው። ሁለተኛ", ["ይህ ነው።", "ሁለተኛ"]),
+        ("བོད་ཡིག །གཉིས་པ", ["བོད་ཡིག །", "གཉིས་པ"]),
+        ("یہ ہے۔ دوسرا", ["یہ ہے۔", "دوسرا"]),
+        ("ประโยคแรก ประโยคที่สอง 12 คน", ["ประโยคแรก", "ประโยคที่สอง 12 คน"]),
+        ("ປະໂຫຍກທຳອິດ ປະໂຫຍກທີສອງ", ["ປະໂຫຍກທຳອິດ", "ປະໂຫຍກທີສອງ"]),
+        ("Really?! Yes‼ Yes… and so on. So… Then", ["Really?!", "Yes‼", "Yes… and so on.", "So…", "Then"]),
+        ("Он родился в 1990 г. в Москве. Потом", ["Он родился в 1990 г. в Москве.", "Потом"]),
+        (
+            "Please turn to p. 55. See Fig. 3 and No. 4. No. Stop",
+            ["Please turn to p. 55.", "See Fig. 3 and No. 4.", "No.", "Stop"],
+        ),
+        ("Mt. Fuji and St. Helens. Ph.D. work", ["Mt. Fuji and St. Helens.", "Ph.D. work"]),
         ("no end", ["no end"]),
     ],
 )
@@ -35,9 +57,22 @@ def test_sentences(text: str, expected: list[str]) -> None:
     assert split(sentences, text) == expected
 
 
+def test_sentences_and_lines_end_at_blank_lines_and_meant_lines_too() -> None:
+    text = "A heading\n\n    One here. Two\nthere.\n\n\nThree, which goes\non. Four"
+    assert split(sentences_and_lines, text) == [
+        "A heading",
+        "One here.",
+        "Two\nthere.",
+        "Three, which goes\non.",
+        "Four",
+    ]
+    log = "INFO started. Fine\n\nINFO went on"
+    assert split(sentences_and_lines, log) == ["INFO started.", "Fine", "INFO went on"]
+
+
 def test_separators_stay_inside_the_range() -> None:
     text = "A b.\n\nC d.\n\n"
-    for separator in (paragraphs, lines, sentences, sentences_or_lines, rows):
+    for separator in (paragraphs, lines, sentences, sentences_or_lines, sentences_and_lines, rows):
         for start in range(len(text)):
             for end in range(start, len(text) + 1):
                 found = list(separator(text, start, end))
@@ -128,3 +163,47 @@ def test_recursive_chunker_takes_the_coarsest_separator_that_will_do(text: str, 
     chunks = chunker.chunk(Document(id="a", text=text, format="markdown"))
     assert {chunk.text for chunk in chunks} == expected
     assert {chunk.headings for chunk in chunks} == {()}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "glue"),
+    [
+        ("Sentence {n} has just these words.", " "),
+        ("这是第{n}个句子，没有空格。", ""),
+        ("यह वाक्य {n} है।", " "),
+        ("هذه هي الجملة رقم {n}؟", " "),
+        ("ประโยคที่{n}นี้", " "),
+        ("Line {n} without a full stop", "\n"),
+    ],
+)
+def test_sentence_chunker_fills_chunks_with_whole_sentences(sentence: str, glue: str) -> None:
+    sentences_ = [sentence.format(n=n) for n in range(10, 90)]
+    text = glue.join(sentences_)
+    chunks = SentenceChunker(tokenizer=WordTokenizer(), size=80, overlap=0.0).chunk(Document(id="a", text=text))
+    assert len(chunks) > 3
+    at = 0
+    for chunk in chunks:
+        held = next(n for n in range(1, 81) if chunk.text == glue.join(sentences_[at : at + n]))
+        at += held
+    assert at == len(sentences_)
+
+
+def test_sentence_chunker_looks_at_no_paragraph() -> None:
+    text = "\n\n".join(["One short sentence stands here."] * 40)
+    chunks = SentenceChunker(tokenizer=WordTokenizer(), size=100, overlap=0.0).chunk(
+        Document(id="a", text=text)
+    )
+    sizes = [len(WordTokenizer().encode(chunk.text).ids) for chunk in chunks]
+    assert min(sizes[:-2]) > 90, "filled as far as sentences allow"
+
+
+def test_sentence_chunker_repeats_whole_sentences() -> None:
+    text = " ".join(f"Sentence number {n} has these words." for n in range(100))
+    chunks = SentenceChunker(tokenizer=WordTokenizer(), size=100, overlap=0.3).chunk(
+        Document(id="a", text=text)
+    )
+    for before, after in zip(chunks, chunks[1:], strict=False):
+        assert before.span is not None
+        assert after.span is not None
+        assert after.text.startswith("Sentence number")
+        assert before.span.end - after.span.start > 0

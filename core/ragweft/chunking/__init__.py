@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from ragweft.chunking.fixed import FixedChunker, RecursiveChunker
+from ragweft.chunking.fixed import FixedChunker, RecursiveChunker, SentenceChunker
+from ragweft.chunking.grammars import Grammars
+from ragweft.chunking.parents import parent
+from ragweft.chunking.semantic import SemanticChunker
 from ragweft.chunking.structure import FORMATS, StructureChunker
 
-__all__ = ["FORMATS", "FixedChunker", "RecursiveChunker", "StructureChunker"]
+__all__ = [
+    "FORMATS",
+    "FixedChunker",
+    "Grammars",
+    "RecursiveChunker",
+    "SemanticChunker",
+    "SentenceChunker",
+    "StructureChunker",
+    "parent",
+]

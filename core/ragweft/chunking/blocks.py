@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from ragweft.chunking.separators import PROSE, Ladder, lines
+from ragweft.chunking.separators import PROSE, Ladder, lines, sentences
+
+
+class Header(NamedTuple):
+    """The head of a table."""
+
+    names: str
+    """Those of its columns, on one line."""
+    until: int
+    """Where its rows begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +34,11 @@ class Block:
     keep: bool = False
     """It says nothing without what follows (a heading, a signature): no cut right after it."""
     announces: bool = False
-    """It ends in a colon before a list, a table or code: no cut right after it, where there is a choice."""
+    """It leads in to a list, a table or code: no cut right after it, where there is a choice."""
+    goes_on: bool = False
+    """It goes on with the paragraph before it: a cut right before it hurts as any between sentences."""
+    header: Header | None = None
+    """What names the columns of a table: the heading of every chunk that begins further down in it."""
     parts: Callable[[], Sequence[Block]] | None = None
     """The blocks inside, the first of which begins where this one does; asked for only if it is too large."""
 
@@ -57,6 +70,13 @@ def line_starts(text: str) -> array[int]:
     starts.extend(lines(text, 0, len(text)))
     starts.append(len(text))
     return starts
+
+
+def leading_in(text: str, start: int, end: int) -> list[Block]:
+    """A paragraph before a list, a table or code: what it says before, and the sentence that leads in to it."""
+    last = max(sentences(text, start, end), default=start)
+    said = [Block(start=start)] if last > start else []
+    return [*said, Block(start=last, announces=True, goes_on=bool(said))]
 
 
 class Heading(NamedTuple):

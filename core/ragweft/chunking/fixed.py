@@ -1,4 +1,4 @@
-"""Chunkers that do not look at the structure: baselines, and what published recipes were measured with."""
+"""Chunkers that do not look at the format: windows, the common recursive splitter, whole sentences."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from ragweft.chunking.blocks import Block, tiles
 from ragweft.chunking.pieces import Cutter, Piece, chunks, trim
 from ragweft.chunking.ruler import Ruler
-from ragweft.chunking.separators import PLAIN
+from ragweft.chunking.separators import PLAIN, SENTENCES
 from ragweft.chunking.sizes import Sizes
 
 if TYPE_CHECKING:
+    from ragweft.chunking.separators import Ladder
     from ragweft.protocols import Tokenizer
     from ragweft.types import Chunk, Document
 
@@ -92,12 +93,48 @@ class RecursiveChunker:
     @property
     def fingerprint(self) -> str:
         """The sizes and the version of the rules."""
-        return f"recursive/1 {self._sizes}"
+        return f"recursive/2 {self._sizes}"
 
     def chunk(self, document: Document) -> Sequence[Chunk]:
         """Cut *document* at the coarsest separators that leave small enough pieces."""
-        end = len(document.text)
-        ruler = Ruler(document.text, self._tokenizer)
-        cutter = Cutter(ruler, capacity=self._sizes.capacity, overlap=self._sizes.repeated)
-        units = cutter.units(tiles((Block(start=0, ladder=PLAIN),), 0, end))
-        return chunks(document, cutter.pieces(units, end=end))
+        return _climbed(document, PLAIN, self._tokenizer, self._sizes)
+
+
+class SentenceChunker:
+    """Fills each chunk with whole sentences and looks at nothing else.
+
+    A sentence ends at its full stop, in scripts with a full stop of their own too, at a blank line, and at the
+    end of a line that was not merely wrapped. Thai and Lao, which have no full stop, are cut at their spaces. A
+    sentence that is too long for one chunk is cut between lines, then between words.
+
+    Args:
+        tokenizer: the embedder's; the document is encoded once.
+        size: tokens a chunk and its context may hold together.
+        overlap: share of `size`, from 0 to 0.5; whole sentences are repeated.
+        reserve: tokens kept free for the context that will be put in front.
+
+    Raises:
+        RecipeError: a number is out of range.
+    """
+
+    def __init__(
+        self, *, tokenizer: Tokenizer, size: int = 480, overlap: float = 0.15, reserve: int = 0
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sizes and the version of the rules."""
+        return f"sentence/1 {self._sizes}"
+
+    def chunk(self, document: Document) -> Sequence[Chunk]:
+        """Cut *document* between sentences."""
+        return _climbed(document, SENTENCES, self._tokenizer, self._sizes)
+
+
+def _climbed(document: Document, ladder: Ladder, tokenizer: Tokenizer, sizes: Sizes) -> Sequence[Chunk]:
+    end = len(document.text)
+    cutter = Cutter(Ruler(document.text, tokenizer), capacity=sizes.capacity, overlap=sizes.repeated)
+    units = cutter.units(tiles((Block(start=0, ladder=ladder),), 0, end))
+    return chunks(document, cutter.pieces(units, end=end))

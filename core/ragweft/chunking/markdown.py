@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from ragweft.chunking.blocks import Block, Heading, line_starts, nest
+from ragweft.chunking.blocks import Block, Heading, leading_in, line_starts, nest
 from ragweft.chunking.separators import CODE, PROSE
+from ragweft.chunking.tables import headed, pipe_names
 from ragweft.chunking.titles import markdown_title
 
 _HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?$")
@@ -108,18 +109,13 @@ class _Scanner:
         return None
 
     def _add(self, number: int, block: Block) -> None:
-        """Append a block; a paragraph that announces it with a colon wants to stay with it."""
+        """Append a block; the last sentence of a paragraph that leads in to it wants to stay with it."""
         before = self.found[-1] if self.found else None
-        if (
-            isinstance(before, Block)
-            and before.ladder is PROSE
-            and before.parts is None
-            and block.ladder is not PROSE
-        ):
-            at = self.starts[number]
-            tail = self.text[max(before.start, at - 8) : at].rstrip()
-            if tail.endswith((":", "：")):
-                self.found[-1] = Block(start=before.start, announces=True)
+        at = self.starts[number]
+        if isinstance(before, Block) and before.ladder is PROSE and not (before.parts or before.keep):
+            directly = self.line(number - 1) != ""
+            if directly or self.text[max(before.start, at - 8) : at].rstrip().endswith((":", "：")):
+                self.found[-1:] = leading_in(self.text, before.start, at)
         self.found.append(block)
 
     def _front_matter(self) -> int:
@@ -191,7 +187,7 @@ class _Scanner:
         )
 
     def _table(self, number: int, line: str) -> int:
-        self._add(number, Block(start=self.starts[number], ladder=CODE))
+        self._add(number, headed(self.starts[number], self.starts[number + 2], pipe_names(line)))
         number += 2
         while (line := self.line(number)) and not line.startswith("    "):
             head = line.lstrip(" ")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ragweft.chunking.blocks import Tile, tiles
 from ragweft.chunking.separators import PROSE, Ladder
@@ -50,6 +51,16 @@ class Piece:
     end: int
     path: tuple[str, ...] = ()
     tile: Tile | None = None
+    columns: str | None = None
+    """What names the columns, for a piece that begins among the rows of a table."""
+
+
+class _Rows(NamedTuple):
+    """The rows of a table below its header."""
+
+    start: int
+    end: int
+    columns: str
 
 
 class Cutter:
@@ -65,6 +76,7 @@ class Cutter:
         self.ruler = ruler
         self.capacity = capacity
         self.overlap = min(overlap, capacity // 2)
+        self._tables: deque[_Rows] = deque()
 
     def units(
         self,
@@ -81,6 +93,9 @@ class Cutter:
         """
         for block, start, end in blocks:
             tokens = self.ruler.count(start, end)
+            weight = _LOOSE + 1 if block.goes_on else weight
+            if block.header is not None:
+                self._tables.append(_Rows(block.header.until, end, block.header.names))
             if tokens <= self.capacity - held:
                 keep = block.keep or block.announces
                 yield self._unit(start, end, block.ladder, path, weight, keep=keep)
@@ -89,7 +104,8 @@ class Cutter:
                 yield from self.units(inner, path=path, weight=weight, depth=depth + 1, held=held)
             else:
                 yield from self._climb(start, end, block.ladder, path=path, weight=weight, rung=0, held=held)
-            held = held + tokens if block.keep and held + tokens <= self.capacity // 2 else 0
+            keeps = (block.keep or block.announces) and held + tokens <= self.capacity // 2
+            held = held + tokens if keeps else 0
             weight = 2 * (depth + 1) + (0 if self._is_after_blank_line(end) else 1)
 
     def _climb(
@@ -195,7 +211,15 @@ class Cutter:
         if start >= stop:
             return None
         path = common(unit.path for unit in units)
-        return Piece(start=start, end=stop, path=path, tile=units[0].tile if len(units) == 1 else None)
+        tile = units[0].tile if len(units) == 1 else None
+        return Piece(start=start, end=stop, path=path, tile=tile, columns=self._columns(start))
+
+    def _columns(self, position: int) -> str | None:
+        """What names the columns of the table whose rows *position* is among; positions only rise."""
+        while self._tables and self._tables[0].end <= position:
+            self._tables.popleft()
+        rows = self._tables[0] if self._tables else None
+        return rows.columns if rows is not None and rows.start <= position else None
 
     def _repeated(self, previous: int, cut: int, before: Unit, following: Unit) -> int:
         """Where the piece after *cut* begins so as to repeat whole sentences or lines of the one before."""
@@ -247,7 +271,7 @@ def chunks(document: Document, pieces: Iterable[Piece]) -> list[Chunk]:
                 text=text,
                 ordinal=len(made),
                 span=span,
-                headings=piece.path,
+                headings=(*piece.path, piece.columns) if piece.columns else piece.path,
                 metadata=metadata,
             )
         )

@@ -25,11 +25,16 @@ _parsing = threading.Lock()
 
 def python_blocks(text: str) -> Sequence[Block]:
     """Imports, definitions and other statements; source that does not parse is read as any other code."""
+    return parsed_blocks(text) or code_blocks(text)
+
+
+def parsed_blocks(text: str) -> Sequence[Block]:
+    """As `python_blocks`; none for source that does not parse."""
     try:
         module = _parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError, SystemError):
         # SystemError: CPython 3.11 when another thread parses at the same time (python/cpython#106905).
-        return code_blocks(text)
+        return ()
     source = _Source(text)
     return source.blocks(module.body, 1) or (Block(start=0, ladder=CODE),)
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from ragweft.chunking.blocks import Block, Heading, line_starts, nest
+from ragweft.chunking.blocks import Block, Heading, leading_in, line_starts, nest
 from ragweft.chunking.separators import CODE, PROSE
+from ragweft.chunking.tables import grid_names, headed, listed_names, ruled_names, separated_names
 from ragweft.chunking.titles import rst_title, shorten
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1*$")
@@ -15,11 +16,15 @@ _DIRECTIVE = re.compile(r"\.\.[ \t]+(?:\w+:)?([\w+.-]+)::(?:[ \t]+(.*))?$")
 _TARGET = re.compile(r"\.\.[ \t]+(?:_|(?:currentmodule|module|index|highlight|sectionauthor|moduleauthor)::)")
 _SIMPLE_BORDER = re.compile(r"=+(?:[ \t]+=+)+$")
 _GRID_BORDER = re.compile(r"\+(?:[-=]+\+)+$")
+_GRID_HEAD = re.compile(r"\+(?:=+\+)+$")
+_HEADER_OPTION = re.compile(r":header:[ \t]*(.+)")
+_HEADER_ROWS = re.compile(r":header-rows:[ \t]*[1-9]")
 _FIELD = re.compile(r":(?![: ])[^:`]+:(?=[ \t]|$)")
 _BULLET = re.compile(r"[-*+•‣⁃](?=[ \t]|$)")
 _ENUMERATOR = re.compile(r"\(?(?:\d{1,9}|#|[a-zA-Z]|[ivxlcdm]{1,8}|[IVXLCDM]{1,8})[.)](?=[ \t]|$)")
 _SHORTEST_ADORNMENT = 4
 _DEEPEST = 12
+_MOST_HEADER_LINES = 40
 
 _DESCRIBING = """
     function method class attribute data exception classmethod staticmethod coroutinefunction coroutinemethod
@@ -29,7 +34,7 @@ _DESCRIBING = """
 _OBJECTS = frozenset(_DESCRIBING.split())
 _QUOTING = """
     code code-block sourcecode literalinclude parsed-literal productionlist doctest testcode testoutput
-    testsetup math raw ipython prompt graphviz toctree csv-table table list-table mermaid include
+    testsetup math raw ipython prompt graphviz toctree table mermaid include
 """
 _VERBATIM = frozenset(_QUOTING.split())
 
@@ -109,9 +114,14 @@ class _Scanner:
             found.append(self._explicit(number, after, head, column, depth))
             return after
         if _SIMPLE_BORDER.match(head):
-            found.append(Block(start=start, ladder=CODE))
-            return self._after_simple_table(number, last)
-        if _GRID_BORDER.match(head) or head.startswith((">>> ", "| ")):
+            after = self._after_simple_table(number, last)
+            found.append(self._headed(number, after, _SIMPLE_BORDER, column))
+            return after
+        if _GRID_BORDER.match(head):
+            after = self._after_text(number, last)
+            found.append(self._headed(number, after, _GRID_HEAD, column))
+            return after
+        if head.startswith((">>> ", "| ")):
             found.append(Block(start=start, ladder=CODE))
             return self._after_text(number, last)
         if _is_adornment(head) and not self._line(number + 1):
@@ -120,10 +130,8 @@ class _Scanner:
         if self._item_kind(number, head, column):
             return self._list(number, last, head, column, found)
         after = self._after_text(number, last)
-        announces = self._line(after - 1).endswith(":")
-        found.append(
-            Block(start=start, announces=announces and self._is_followed_by_detail(after, last, column))
-        )
+        announces = self._line(after - 1).endswith(":") and self._is_followed_by_detail(after, last, column)
+        found += leading_in(self.text, start, self.starts[after]) if announces else (Block(start=start),)
         return after
 
     def _is_followed_by_detail(self, number: int, last: int, column: int) -> bool:
@@ -159,6 +167,47 @@ class _Scanner:
                 return number + 1
             number += 1
         return last
+
+    def _headed(self, number: int, after: int, border: re.Pattern[str], column: int) -> Block:
+        """A table whose head ends with the first line below the first one that is a *border*."""
+        inner = range(number + 1, min(after - 1, number + _MOST_HEADER_LINES))
+        until = next((n for n in inner if border.match(self._line(n)[column:])), number)
+        above = [self._line(n)[column:] for n in range(number + 1, until)]
+        if until == number:
+            return Block(start=self.starts[number], ladder=CODE)
+        if border is _SIMPLE_BORDER:
+            names = ruled_names(self._line(number)[column:], above)
+            return headed(self.starts[number], self.starts[until + 1], names)
+        borders = (n for n in range(until, after - 1) if _GRID_BORDER.match(self._line(n)[column:]))
+        rows = [self.starts[n + 1] for n in borders]
+        return headed(self.starts[number], rows[0], grid_names(above), rows=rows)
+
+    def _table_directive(self, number: int, after: int, name: str) -> Block:
+        """A csv-table or list-table, its names from the option `header` or from the first row."""
+        body = self._after_text(number, after)
+        options = [self._line(n).strip() for n in range(number + 1, body)]
+        named = next((found[1] for found in map(_HEADER_OPTION.match, options) if found), "")
+        first = self._after_blank(body, after)
+        if named:
+            return headed(self.starts[number], self.starts[first], separated_names(named))
+        if not any(map(_HEADER_ROWS.match, options)):
+            return Block(start=self.starts[number], ladder=CODE)
+        if name == "csv-table":
+            until = first + 1
+            names = separated_names(self._line(first)) if until < after else ""
+            return headed(self.starts[number], self.starts[until], names)
+        mark = " " * (len(self._line(first)) - len(self._line(first).lstrip(" "))) + "* "
+        rows = [n for n in range(first + 1, after) if self._line(n).startswith(mark)]
+        if not rows:
+            return Block(start=self.starts[number], ladder=CODE)
+        names = listed_names(line for n in range(first, rows[0]) if (line := self._line(n)))
+        begins = [self.starts[n] for n in rows]
+        return headed(self.starts[number], begins[0], names, rows=begins)
+
+    def _after_blank(self, number: int, last: int) -> int:
+        while number < last and not self._line(number):
+            number += 1
+        return number
 
     def _item_kind(self, number: int, head: str, column: int) -> str:
         """What kind of list item, field or option begins here; empty if none."""
@@ -196,6 +245,8 @@ class _Scanner:
         if found is None:
             return Block(start=start, keep=_TARGET.match(head) is not None)
         name, arguments = found[1], found[2] or ""
+        if name in ("csv-table", "list-table"):
+            return self._table_directive(number, after, name)
         if name in _VERBATIM:
             return Block(start=start, ladder=CODE)
         if _TARGET.match(head):

@@ -10,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ragweft.protocols import Tokenizer
+    from ragweft.types import TokenIds
 
 _LONGEST_WORD = 64
 """Tokenizers divide a longer run of characters without white space every so many characters."""
@@ -28,8 +29,10 @@ class Ruler:
     def __init__(self, text: str, tokenizer: Tokenizer) -> None:
         self.text = text
         self._tokenizer = tokenizer
+        encoding = tokenizer.encode(text)
+        self._ids = encoding.ids
         # Binary search over a memoryview: numpy's own would cast the whole int32 array for a Python int.
-        self._starts = np.ascontiguousarray(tokenizer.encode(text).starts, dtype=np.int32).data
+        self._starts = np.ascontiguousarray(encoding.starts, dtype=np.int32).data
 
     def is_safe(self, position: int) -> bool:
         """Whether a cut at *position* leaves the tokens on both sides as they were."""
@@ -60,6 +63,10 @@ class Ruler:
     def count(self, start: int, end: int) -> int:
         """Tokens of `text[start:end]`: exact between safe cuts, else an estimate."""
         return self.index(end) - self.index(start)
+
+    def tokens(self, start: int, end: int) -> TokenIds:
+        """Token numbers of `text[start:end]`: exact between safe cuts, else about those."""
+        return self._ids[self.index(start) : self.index(end)]
 
     def reach(self, start: int, end: int, limit: int) -> int:
         """The farthest good cut up to *end* such that `text[start:cut]` holds at most *limit* tokens.

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ragweft.chunking.blocks import Block, BlockReader, Tile, tiles
 from ragweft.chunking.code import code_blocks
+from ragweft.chunking.grammars import Grammars
 from ragweft.chunking.markdown import markdown_blocks
 from ragweft.chunking.pieces import Cutter, Piece, Unit, chunks
-from ragweft.chunking.python import python_blocks
+from ragweft.chunking.python import parsed_blocks, python_blocks
 from ragweft.chunking.rst import rst_blocks
 from ragweft.chunking.ruler import Ruler
 from ragweft.chunking.sizes import Sizes
-from ragweft.chunking.text import table_blocks, text_blocks
+from ragweft.chunking.tables import table_blocks
+from ragweft.chunking.text import text_blocks
+from ragweft.chunking.trees import tree_blocks
 
 if TYPE_CHECKING:
     from ragweft.protocols import Tokenizer
@@ -44,7 +47,8 @@ class StructureChunker:
     - Small sections next to each other under one parent share a chunk, also with the text of the parent
       around them; its `headings` are those of the parent. A section that had to be cut shares no chunk with
       another one beside it, scraps of a few tokens excepted.
-    - A heading stays with what follows it.
+    - A heading stays with what follows it, and a list, a table or code with the sentence that leads in to it.
+    - A chunk that begins among the rows of a table has the names of the columns as its last heading.
     - Where a section or definition had to be cut, each chunk but its first begins with the last whole sentences
       or lines of the chunk before, at most `overlap` times `size` tokens of them. Nothing is repeated across
       headings or from one definition to the next.
@@ -55,21 +59,29 @@ class StructureChunker:
         size: tokens a chunk and its context may hold together.
         overlap: share of `size`, from 0 to 0.5.
         reserve: tokens kept free for the context that will be put in front.
+        grammars: read code; None: those that are installed (extra `code`).
 
     Raises:
         RecipeError: a number is out of range.
     """
 
     def __init__(
-        self, *, tokenizer: Tokenizer, size: int = 480, overlap: float = 0.15, reserve: int = 0
+        self,
+        *,
+        tokenizer: Tokenizer,
+        size: int = 480,
+        overlap: float = 0.15,
+        reserve: int = 0,
+        grammars: Grammars | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
+        self._grammars = Grammars() if grammars is None else grammars
 
     @property
     def fingerprint(self) -> str:
-        """The sizes and the version of the rules."""
-        return f"structure/1 {self._sizes}"
+        """The sizes, what reads code, and the version of the rules."""
+        return f"structure/2 {self._sizes} code={self._grammars.fingerprint}"
 
     def chunk(self, document: Document) -> Sequence[Chunk]:
         """Cut *document* along the structure of its format."""
@@ -78,19 +90,34 @@ class StructureChunker:
             return []
         ruler = Ruler(text, self._tokenizer)
         cutter = Cutter(ruler, capacity=self._sizes.capacity, overlap=self._sizes.repeated)
-        blocks = FORMATS.get(document.format, text_blocks)(text)
-        packed = _Packer(cutter).pack(tiles(blocks, 0, len(text)))
+        packed = _Packer(cutter).pack(tiles(self._blocks(document), 0, len(text)))
         return chunks(document, _without_scraps(packed, ruler, self._sizes.capacity))
+
+    def _blocks(self, document: Document) -> Sequence[Block]:
+        """The blocks of a document; code is read by a grammar, where there is one, else by its indentation."""
+        text, written = document.text, document.format
+        if written not in ("code", "python"):
+            return FORMATS.get(written, text_blocks)(text)
+        if written == "python" and (blocks := parsed_blocks(text)):
+            return blocks
+        language = "python" if written == "python" else document.metadata.get("code_language")
+        parsed = self._grammars.parsed(text, language, place=document.source or document.id)
+        return tree_blocks(parsed) if parsed is not None else code_blocks(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Item:
     """A section or definition, or the blocks between two of them."""
 
-    run: list[Tile]
+    run: Sequence[Tile]
     start: int
     end: int
     title: str | None
+
+    @classmethod
+    def of(cls, run: Sequence[Tile]) -> Self:
+        """*run* as one item."""
+        return cls(run=run, start=run[0].start, end=run[-1].end, title=run[0].block.title)
 
 
 class _Packer:
@@ -134,12 +161,14 @@ class _Packer:
             if tile.block.title is None:
                 run.append(tile)
                 continue
-            if run:
-                yield _Item(run=run, start=run[0].start, end=run[-1].end, title=None)
-                run = []
-            yield _Item(run=[tile], start=tile.start, end=tile.end, title=tile.block.title)
+            # What says nothing without what follows is an item of its own, which may wait for the section.
+            said = len(run)
+            while said and run[said - 1].block.keep:
+                said -= 1
+            yield from (_Item.of(some) for some in (run[:said], run[said:], [tile]) if some)
+            run = []
         if run:
-            yield _Item(run=run, start=run[0].start, end=run[-1].end, title=None)
+            yield _Item.of(run)
 
     def _spliced(self, blocks: Iterable[Tile], depth: int) -> Iterator[Tile]:
         """*blocks*, with large untitled ones that hold definitions (an `if`, say) replaced by their parts."""
@@ -178,7 +207,7 @@ class _Packer:
         """Neighbours joined as far as they fit together."""
         for piece in self._cutter.pieces(chain.from_iterable(stream), end=end):
             inner = _only_inner(piece.tile) if piece.tile is not None else ()
-            yield Piece(start=piece.start, end=piece.end, path=(*piece.path, *inner))
+            yield replace(piece, path=(*piece.path, *inner))
 
 
 def _led(item: _Item, start: int) -> list[Tile]:
@@ -219,7 +248,7 @@ def _without_scraps(pieces: Iterable[Piece], ruler: Ruler, capacity: int) -> Ite
         sizes = ruler.count(kept.start, kept.end), ruler.count(max(kept.end, piece.start), piece.end)
         if min(sizes) < few and ruler.reach(kept.start, piece.end, capacity) >= piece.end:
             path = kept.path if sizes[0] >= sizes[1] else piece.path
-            kept = Piece(start=kept.start, end=piece.end, path=path)
+            kept = replace(kept, end=piece.end, path=path)
         else:
             yield kept
             kept = piece

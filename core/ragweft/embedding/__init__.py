@@ -32,6 +32,16 @@ def _sentence(name: str, settings: Embedding) -> Embedder:
     listed = load().find("sentence-transformers", name, kind="embedder")
     if listed is not None and settings.dims:
         check_dims(listed, settings.dims)
+    if settings.late_chunking:
+        from ragweft.embedding.late import LateChunkingEmbedder
+
+        return LateChunkingEmbedder(
+            name,
+            dims=settings.dims,
+            query_prompt=settings.query_prompt or None,
+            document_prompt=settings.document_prompt or None,
+            window=settings.window or None,
+        )
     embedder = SentenceTransformerEmbedder(
         name,
         dims=settings.dims,
@@ -75,7 +85,7 @@ LOCAL: Mapping[str, Callable[[str, Embedding], Embedder]] = {
 }
 """Provider to a function from a model's name and `[embedding]` to an embedder on this machine."""
 TAKEN: Mapping[str, tuple[str, ...]] = {
-    "sentence-transformers": ("query_prompt", "document_prompt", "window"),
+    "sentence-transformers": ("query_prompt", "document_prompt", "window", "late_chunking"),
     "onnx": ("window",),
     "bge-m3": ("window",),
 }

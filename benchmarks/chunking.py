@@ -1,0 +1,248 @@
+"""Which way of cutting finds most of what is looked for, in the same number of tokens read.
+
+    python benchmarks/chunking.py --data FOLDER      # about 25 minutes; writes results/chunking.md
+
+Whole documents are cut by every chunker, with and without the free context, indexed by the default recipe and
+searched. Hits are read best first until a budget of tokens is used up (five chunks of the size in question); the
+last one is cut off where the budget ends, so that every way reads the same amount. Recall, precision and IoU are
+of gold characters (`ragweft.evaluation.spans`). LangChain's recursive splitter is measured beside ours, with the same tokens
+counted, the same index and the same search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from environment import RESULTS, heading
+
+from ragweft import Document, Index, Recipe, Span
+from ragweft.embedding.static import StaticEmbedder
+from ragweft.evaluation.significance import macro
+from ragweft.evaluation.spans import precision_recall_iou
+from ragweft.recipe import Chunking, Dense
+from ragweft.types import Chunk, chunk_id
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ragweft.evaluation.spans import Place
+    from ragweft.protocols import Chunker
+    from ragweft.types import Hit
+
+SETS = ("chroma_chunking", "squad_xquad")
+SIZES = (200, 480)
+CHUNKS_READ = 5
+DEPTH = 60
+"""Hits fetched: more than any budget holds."""
+TOKENS = StaticEmbedder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way of cutting, at one size."""
+
+    name: str
+    recipe: Recipe
+    chunker: Chunker | None = None
+
+
+class LangChainRecursive:
+    """LangChain's RecursiveCharacterTextSplitter as a `Chunker`, its sizes in our tokens."""
+
+    def __init__(self, *, size: int, overlap: int) -> None:
+        from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+        self._splitter = RecursiveCharacterTextSplitter(
+            chunk_size=size, chunk_overlap=overlap, length_function=count
+        )
+        self.fingerprint = f"langchain-recursive {size} {overlap}"
+
+    def chunk(self, document: Document) -> Sequence[Chunk]:
+        """The splitter's texts where they stand; its own `add_start_index` loses its place where sizes are tokens."""
+        chunks: list[Chunk] = []
+        reached = 0
+        for text in self._splitter.split_text(document.text):
+            start = document.text.index(text, reached)
+            span, reached = Span(start=start, end=start + len(text)), start + 1
+            chunks.append(
+                Chunk(
+                    id=chunk_id(document.id, span, text),
+                    document_id=document.id,
+                    text=text,
+                    ordinal=len(chunks),
+                    span=span,
+                )
+            )
+        return chunks
+
+
+def count(text: str) -> int:
+    """Tokens of the static table."""
+    return len(TOKENS.encode(text).ids)
+
+
+def ways(size: int) -> Iterator[Way]:
+    """Every chunker with and without context; the first is what the others are compared with."""
+    flat = Dense(engine="flat")
+    default = Recipe()
+    reserve = default.context.max_tokens
+    for kind in ("outline", "none"):
+        context = replace(default.context, kind=kind)
+        own = size - (reserve if kind == "outline" else 0)
+        peer = LangChainRecursive(size=own, overlap=int(0.15 * size))
+        plain = Recipe(dense=flat, chunking=Chunking(size=size), context=context)
+        yield Way(name=f"LangChain recursive, {kind}", recipe=plain, chunker=peer)
+        for strategy in _strategies():
+            chunking = Chunking(strategy=strategy, size=size)
+            yield Way(name=f"{strategy}, {kind}", recipe=Recipe(dense=flat, chunking=chunking, context=context))
+
+
+def _strategies() -> Sequence[str]:
+    setting = next(f for f in Chunking.__dataclass_fields__.values() if f.name == "strategy")
+    chosen: Sequence[str] = setting.metadata["choices"]
+    return [name for name in chosen if name != "late"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """Whole documents, questions, and where the answers stand."""
+
+    name: str
+    documents: Sequence[Document]
+    queries: Mapping[str, str]
+    gold: Mapping[str, Sequence[Place]]
+
+
+def load(folder: Path) -> Collection:
+    """A folder with docs, queries and spans; English questions where there are several languages."""
+    documents = [
+        Document(id=row["_id"], text=row["text"], title=row.get("title") or None, format="text")
+        for row in _lines(folder, "docs")
+    ]
+    gold: dict[str, list[Place]] = {}
+    for row in _lines(folder, "spans"):
+        gold.setdefault(row["query_id"], []).append((row["doc_id"], Span(start=row["start"], end=row["end"])))
+    judged = {line.split("\t")[0] for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]}
+    queries = {
+        row["_id"]: row["text"] for row in _lines(folder, "queries") if row["_id"] in judged & gold.keys()
+    }
+    return Collection(name=folder.name, documents=documents, queries=queries, gold=gold)
+
+
+def _lines(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+    import gzip
+
+    packed = folder / f"{name}.jsonl.gz"
+    text = gzip.decompress(packed.read_bytes()) if packed.exists() else (folder / f"{name}.jsonl").read_bytes()
+    for line in text.decode().splitlines():
+        yield json.loads(line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One way on one collection."""
+
+    scores: NDArray[np.float64]
+    """Per query: precision, recall, IoU; shape (queries, 3)."""
+    chunks: int
+    seconds: float
+
+
+def measure(way: Way, collection: Collection, budget: int, work: Path) -> Measured:
+    """Index, search, read within *budget*."""
+    started = time.process_time()
+    folder = work / "index"
+    shutil.rmtree(folder, ignore_errors=True)
+    with Index.open(folder, recipe=way.recipe, chunker=way.chunker) as index:
+        index.add(collection.documents)
+        chunks = index.status().chunks
+        built = time.process_time() - started
+        rows = [
+            precision_recall_iou(read(index.search(text, k=DEPTH), budget), collection.gold[name])
+            for name, text in collection.queries.items()
+        ]
+    return Measured(scores=np.array(rows, dtype=np.float64), chunks=chunks, seconds=built)
+
+
+def read(hits: Sequence[Hit], budget: int) -> list[Place]:
+    """Where the hits stand, best first, until *budget* tokens are read; the last is cut off there."""
+    places: list[Place] = []
+    left = budget
+    for hit in hits:
+        span = hit.chunk.span
+        if span is None or left <= 0:
+            break
+        encoding = TOKENS.encode(hit.chunk.text)
+        size = len(encoding.ids)
+        end = span.end if size <= left else span.start + int(encoding.starts[left])
+        if end > span.start:
+            places.append((hit.chunk.document_id, Span(start=span.start, end=end)))
+        left -= size
+    return places
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
+    parser.add_argument("--limit", type=int, default=0, help="questions of each collection; 0: all")
+    parser.add_argument("--out", type=Path, default=RESULTS / "chunking.md")
+    chosen = parser.parse_args()
+    collections = [load(chosen.data / name) for name in SETS]
+    if chosen.limit:
+        collections = [replace(c, queries=dict(list(c.queries.items())[: chosen.limit])) for c in collections]
+    parts = [heading("Chunking"), __doc__.partition("\n\n")[2].partition("\n\n")[2] if __doc__ else ""]
+    with tempfile.TemporaryDirectory(prefix="ragweft-chunking-") as work:
+        parts += [table(size, collections, Path(work)) for size in chosen.sizes]
+    parts.append("Command: `python benchmarks/chunking.py --data FOLDER`")
+    chosen.out.write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def table(size: int, collections: Sequence[Collection], work: Path) -> str:
+    """Every way at one size: points per collection, and the mean recall against LangChain's splitter."""
+    budget = CHUNKS_READ * size
+    found: dict[str, list[Measured]] = {}
+    for way in ways(size):
+        found[way.name] = [measure(way, collection, budget, work) for collection in collections]
+        print(size, way.name, [f"{one.scores[:, 1].mean():.4f}" for one in found[way.name]], flush=True)
+    baseline = found["LangChain recursive, none"]
+    head = " | ".join(f"{c.name}: recall | precision | IoU | chunks" for c in collections)
+    rule = "|".join(["---"] * (2 + 4 * len(collections) + 1))
+    lines = [
+        f"## Chunks of {size} tokens, {budget:,} tokens read",
+        "",
+        f"| way | {head} | mean recall | against LangChain recursive, none |",
+        f"|{rule}|",
+    ]
+    ranked = sorted(found.items(), key=lambda item: -np.mean([one.scores[:, 1].mean() for one in item[1]]))
+    for name, measured in ranked:
+        cells = [
+            f"{100 * one.scores[:, 1].mean():.1f} | {100 * one.scores[:, 0].mean():.1f} | "
+            f"{100 * one.scores[:, 2].mean():.1f} | {one.chunks:,}"
+            for one in measured
+        ]
+        mean = 100 * np.mean([one.scores[:, 1].mean() for one in measured])
+        gap = macro(
+            [one.scores[:, 1] - base.scores[:, 1] for one, base in zip(measured, baseline, strict=True)]
+        )
+        said = (
+            ""
+            if name == "LangChain recursive, none"
+            else (f"{100 * gap.mean:+.2f} ({100 * gap.low:+.2f} to {100 * gap.high:+.2f})")
+        )
+        lines.append(f"| {name} | {' | '.join(cells)} | {mean:.2f} | {said} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
