@@ -58,8 +58,8 @@ def test_commands_work(tmp_path: Path, docs: Path, command: str) -> None:
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     (command,) = re.findall(r"^\$ (pip install -e .*)$", "\n".join(blocks("console")), flags=re.MULTILINE)
-    assert command == "pip install -e '.[dev]' && pytest"
-    assert "pytest" in (ROOT / ".ci" / "run").read_text()
+    assert command == "pip install -e '.[dev]' && pytest -n auto"
+    assert "\npytest -n auto" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_the_numbers_shown_are_the_numbers_measured() -> None:

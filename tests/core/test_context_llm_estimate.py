@@ -72,9 +72,10 @@ def test_the_bill_is_the_dry_runs_within_five_per_cent(
     assert told.usd_at_most >= double.usd
     # A chunk that is all of its document is not asked for.
     assert told.calls == len(double.billed) == 59
+    # What is asked at the same time meets a cache a little warmer or colder; the money is what was promised.
     for kind in ("written", "cached", "fresh", "output"):
         billed = sum(getattr(one, kind) for one in double.billed)
-        assert getattr(told.tokens, kind) == pytest.approx(billed, rel=NEAR, abs=100)
+        assert getattr(told.tokens, kind) == pytest.approx(billed, rel=3 * NEAR, abs=100)
 
 
 def test_one_document_is_one_write_and_reads_in_the_estimate_too(
