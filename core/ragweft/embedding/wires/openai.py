@@ -73,18 +73,18 @@ class OpenAIWire:
 
     def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.send`."""
-        return _reply(self._client.get().embeddings.create(**self._request(texts, role, seconds)))
+        return self._reply(self._client.get().embeddings.create(**self._request(texts, role, seconds)))
 
     async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.asend`."""
-        return _reply(await self._async.get().embeddings.create(**self._request(texts, role, seconds)))
+        return self._reply(await self._async.get().embeddings.create(**self._request(texts, role, seconds)))
 
     def send_groups(self, groups: Sequence[Sequence[str]], *, seconds: float) -> Reply:
         """As `GroupWire.send_groups`: Jina reads the texts of one request as one document."""
         (texts,) = groups
         request = self._request(texts, "document", seconds)
         request["extra_body"] = {**request["extra_body"], "late_chunking": True}
-        return _reply(self._client.get().embeddings.create(**request))
+        return self._reply(self._client.get().embeddings.create(**request))
 
     def close(self) -> None:
         """As `Wire.close`."""
@@ -112,14 +112,15 @@ class OpenAIWire:
             "extra_body": extra,
         }
 
-
-def _reply(answer: Any) -> Reply:
-    if not answer.data:
-        # Some compatible servers say what is wrong with status 200.
-        said = scrubbed(str((answer.model_extra or {}).get("error") or "it came without vectors"), ())
-        raise ProviderError(f"the answer: {said}; check the model and the address", retryable=False)
-    rows = in_order(answer.model, [(item.index, item.embedding) for item in answer.data])
-    vectors: Any = [from_base64(row) if isinstance(row, str) else row for row in rows]
-    usage = answer.usage
-    tokens = getattr(usage, "total_tokens", None) or getattr(usage, "prompt_tokens", None)
-    return Reply(vectors=vectors, tokens=None if tokens is None else int(tokens))
+    def _reply(self, answer: Any) -> Reply:
+        if not answer.data:
+            # Some compatible servers say what is wrong with status 200.
+            said = scrubbed(
+                str((answer.model_extra or {}).get("error") or "its answer came without vectors"), ()
+            )
+            raise ProviderError(f"{self._model}: {said}; check the model and the address", retryable=False)
+        rows = in_order(answer.model, [(item.index, item.embedding) for item in answer.data])
+        vectors: Any = [from_base64(row) if isinstance(row, str) else row for row in rows]
+        usage = answer.usage
+        tokens = getattr(usage, "total_tokens", None) or getattr(usage, "prompt_tokens", None)
+        return Reply(vectors=vectors, tokens=None if tokens is None else int(tokens))
