@@ -392,3 +392,19 @@ def test_what_became_of_the_call_is_said_even_if_nothing_can_be_written(
         raise ReadTimeout
     assert meter.usage.calls == 1
     assert "the ledger is locked" in caplog.text
+
+
+def test_a_cap_holds_between_an_answer_and_its_charge() -> None:
+    meter = Meter(max_usd=1.0)
+    paid = Charge(model="acme:embed", purpose="query", tokens=10, usd=0.1)
+    with meter.reserved(0.6, "acme:embed", estimate=lambda: paid):
+        pass  # answered, and not yet charged
+    with pytest.raises(BudgetExceeded), meter.reserved(0.6, "acme:embed", estimate=lambda: paid):
+        pass
+    meter.charge(paid)
+    with meter.reserved(0.6, "acme:embed", estimate=lambda: paid):
+        pass
+    meter.charge(paid)
+    assert meter.usage.usd == pytest.approx(0.2)
+    with meter.reserved(0.8, "acme:embed"):
+        pass

@@ -97,6 +97,8 @@ class Meter:
         self._charges: list[Charge] = []
         self._announce = announce
         self._settled: dict[str, list[Charge]] = {}
+        self._landing: dict[tuple[str, str], list[float]] = {}
+        """What answered calls hold until their charges have come, by model and purpose."""
 
     @property
     def usage(self) -> Usage:
@@ -118,6 +120,8 @@ class Meter:
                 return
             self._usage += charged.usage
             self._charges.append(charged)
+            if held := self._landing.get(kind):
+                self._reserved -= held.pop(0)
             told = self._settled.get(charged.model) if charged.purpose == ANNOUNCED else None
             before = told.pop() if told else None
         if before is not None and self._announce is not None:
@@ -157,32 +161,53 @@ class Meter:
             if estimate is not None:
                 self._under_way[call] = estimate
         outside = sys.exc_info()[1]
-        told = None
+        told, landing = None, False
         try:
             told = self._announced(estimate)
             yield
         except BaseException as error:
-            about = self._ended(call)
-            billed = about is not None and may_be_billed(error, outside=outside)
-            if told is not None and self._announce is not None:
-                if billed:  # it stands written already
-                    self._count(told)
-                else:
-                    self._announce((Announced(told, -1),))
-            elif billed and about is not None:
-                self._charge_unanswered(about())
+            self._failed(call, told, error, outside)
             raise
         else:
-            if told is not None:
-                with self._lock:
-                    self._settled.setdefault(told.model, []).append(told)
             if self._ended(call) is None and estimate is not None:
+                # Given up, and so charged as unanswered: its charge must not come on top.
                 paid = estimate()
                 with self._lock:
                     self._given_up[paid.model, paid.purpose] += 1
+                if told is not None and self._announce is not None:
+                    self._announce((Announced(told, -1),))
+            else:
+                # Its charge is on its way: let go before, and another thread might pass the cap meanwhile.
+                landing = bool(usd) and estimate is not None and self._max_usd is not None
+                self._answered(told, estimate if landing else None, usd)
         finally:
-            with self._lock:
-                self._reserved -= usd
+            if not landing:
+                with self._lock:
+                    self._reserved -= usd
+
+    def _failed(
+        self, call: object, told: Charge | None, error: BaseException, outside: BaseException | None
+    ) -> None:
+        """Count a call that was left by *error*, if it was sent; *outside* was being handled before it began."""
+        about = self._ended(call)
+        billed = about is not None and may_be_billed(error, outside=outside)
+        if told is not None and self._announce is not None:
+            if billed:  # it stands written already
+                self._count(told)
+            else:
+                self._announce((Announced(told, -1),))
+        elif billed and about is not None:
+            self._charge_unanswered(about())
+
+    def _answered(self, told: Charge | None, estimate: Callable[[], Charge] | None, usd: float) -> None:
+        """Keep what was announced of a call, and with an *estimate* what it holds, until its charge comes."""
+        paid = told if told is not None or estimate is None else estimate()
+        with self._lock:
+            if told is not None:
+                self._settled.setdefault(told.model, []).append(told)
+            if estimate is not None and paid is not None:
+                kind = (paid.model, paid.purpose.removesuffix(UNANSWERED))
+                self._landing.setdefault(kind, []).append(usd)
 
     def give_up(self) -> None:
         """Charge what is under way and nobody waits for any more; an answer that comes is not charged too."""
