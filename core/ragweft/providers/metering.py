@@ -188,7 +188,7 @@ class Meter:
     def _failed(
         self, call: object, told: Charge | None, error: BaseException, outside: BaseException | None
     ) -> None:
-        """Count a call that was left by *error*, if it was sent; *outside* was being handled before it began."""
+        """Count a call that *error* ended, if it was sent; *outside* was being handled before it began."""
         about = self._ended(call)
         billed = about is not None and may_be_billed(error, outside=outside)
         if told is not None and self._announce is not None:
