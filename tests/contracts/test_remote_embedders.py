@@ -297,8 +297,10 @@ def test_no_threads_are_left_behind(double: ProviderDouble, monkeypatch: pytest.
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(cut_off, (f"text {n}" for n in range(12))))
     assert {thread.name for thread in threading.enumerate() if not _of_the_double(thread)} == before
-    assert all_closed(double)
+    # The first query's stays open for the next one, where the others' time was up before they could be sent.
+    assert all_closed(double, idle=1)
     one.close()
+    assert all_closed(double)
 
 
 @pytest.mark.parametrize("case", BY_SERVICE, ids=str)
@@ -315,12 +317,12 @@ def _of_the_double(thread: threading.Thread) -> bool:
     return "process_request_thread" in thread.name
 
 
-def all_closed(double: ProviderDouble) -> bool:
-    """Whether every connection is closed, within seconds: the double learns it with the next byte it sends."""
+def all_closed(double: ProviderDouble, *, idle: int = 0) -> bool:
+    """Whether all but *idle* connections are closed, in seconds: the double learns it with the next byte it sends."""
     until = time.monotonic() + 5
-    while double.connections and time.monotonic() < until:
+    while double.connections > idle and time.monotonic() < until:
         time.sleep(0.02)
-    return not double.connections
+    return double.connections <= idle
 
 
 @pytest.mark.parametrize(
