@@ -43,6 +43,9 @@ LOADERS: dict[str, tuple[Callable[[], Loader], list[tuple[str, bytes, bytes]]]] 
 }
 """Name to a loader, and files it reads: their names, what they hold, and what they hold later."""
 
+CONTAINERS = {".eml": "is no e-mail", ".epub": "is damaged"}
+"""What is not text to begin with, and what is said of nonsense in it."""
+
 
 @pytest.fixture(params=LOADERS)
 def loader(request: pytest.FixtureRequest) -> Loader:
@@ -110,8 +113,9 @@ def test_what_cannot_be_read_is_a_load_error_of_one_line(loader: Loader, paths: 
 def test_bytes_that_mean_nothing_are_a_load_error(loader: Loader, paths: list[Path]) -> None:
     for path in paths:
         path.write_bytes(b"\0\1\2\3")
-        with pytest.raises(LoadError) as caught:
+        said = CONTAINERS.get(path.suffix, "looks binary")
+        with pytest.raises(LoadError, match=said) as caught:
             loader.load(path)
-        assert str(caught.value).startswith(f"{path}: ")
+        assert str(caught.value).startswith(f"{path}: {said}")
         assert "; " in str(caught.value)
         assert str(caught.value).isprintable()

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -283,8 +284,10 @@ def test_queries_side_by_side_are_charged_to_who_asked(double: ProviderDouble) -
 
 
 def test_no_threads_are_left_behind(double: ProviderDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(embedder(double, CASES[0])) as other:
+        other.embed_query("what loads the SDK")
+    assert all_closed(double)
     one = embedder(double, CASES[0])
-    one.embed_query("what loads the SDK")
     monkeypatch.setattr(remote, "QUERIES", Policy(attempts=1, seconds=0.1, timeout=60.0))
     double.fail("cohere", drip=0.05, times=9)
     double.fail("cohere", drip_head=0.05, times=9)
@@ -297,10 +300,7 @@ def test_no_threads_are_left_behind(double: ProviderDouble, monkeypatch: pytest.
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(cut_off, (f"text {n}" for n in range(12))))
     assert {thread.name for thread in threading.enumerate() if not _of_the_double(thread)} == before
-    # The first query's stays open for the next one, where the others' time was up before they could be sent.
-    assert all_closed(double, idle=1)
-    one.close()
-    assert all_closed(double)
+    assert all_closed(double), "before the embedder is"
 
 
 @pytest.mark.parametrize("case", BY_SERVICE, ids=str)
@@ -317,12 +317,12 @@ def _of_the_double(thread: threading.Thread) -> bool:
     return "process_request_thread" in thread.name
 
 
-def all_closed(double: ProviderDouble, *, idle: int = 0) -> bool:
-    """Whether all but *idle* connections are closed, in seconds: the double learns it with the next byte it sends."""
+def all_closed(double: ProviderDouble) -> bool:
+    """Whether all connections are closed, in seconds: the double learns it with the next byte it sends."""
     until = time.monotonic() + 5
-    while double.connections > idle and time.monotonic() < until:
+    while double.connections and time.monotonic() < until:
         time.sleep(0.02)
-    return double.connections <= idle
+    return not double.connections
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from ragweft.errors import MissingExtra
-from ragweft.providers.owned import PerLoop, PerProcess
+from ragweft.providers.loop_clients import LoopClients
+from ragweft.providers.owned import PerProcess
 
 if TYPE_CHECKING:
     import httpx
@@ -40,7 +43,7 @@ class CohereClients:
             return http, AsyncClientV2(key.reveal(), base_url=base_url, max_retries=0, httpx_client=http)
 
         self._blocking = PerProcess(blocking)
-        self._held = PerLoop(asynchronous)
+        self._held = LoopClients(asynchronous, lambda made: made[0].aclose())
 
     @property
     def client(self) -> ClientV2:
@@ -48,11 +51,11 @@ class CohereClients:
         _, client = self._blocking.get()
         return client
 
-    @property
-    def asynchronous(self) -> AsyncClientV2:
-        """The running loop's client."""
-        _, client = self._held.get()
-        return client
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[AsyncClientV2]:
+        """The running loop's client, for one request."""
+        async with self._held.lent() as (_, client):
+            yield client
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
@@ -61,5 +64,4 @@ class CohereClients:
 
     async def aclose(self) -> None:
         """Let go of the running loop's connections; idempotent."""
-        if held := self._held.pop():
-            await held[0].aclose()
+        await self._held.aclose()

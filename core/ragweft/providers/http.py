@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ragweft.providers.owned import PerLoop, PerProcess
+from ragweft.providers.loop_clients import LoopClients
+from ragweft.providers.owned import PerProcess
 
 if TYPE_CHECKING:
     import httpx
@@ -24,7 +25,7 @@ class JsonService:
         self._base = base_url.rstrip("/")
         headers = {"authorization": f"Bearer {key.reveal()}", "accept": "application/json"}
         self._client = PerProcess(lambda: httpx.Client(headers=headers))
-        self._async = PerLoop(lambda: httpx.AsyncClient(headers=headers))
+        self._async = LoopClients(lambda: httpx.AsyncClient(headers=headers), lambda client: client.aclose())
 
     def post(self, path: str, body: Mapping[str, Any], *, seconds: float) -> Any:
         """What the service answers to *body* at *path*."""
@@ -32,7 +33,8 @@ class JsonService:
 
     async def apost(self, path: str, body: Mapping[str, Any], *, seconds: float) -> Any:
         """As `post`, without blocking."""
-        return _read(await self._async.get().post(f"{self._base}{path}", json=body, timeout=seconds))
+        async with self._async.lent() as client:
+            return _read(await client.post(f"{self._base}{path}", json=body, timeout=seconds))
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
@@ -41,8 +43,7 @@ class JsonService:
 
     async def aclose(self) -> None:
         """Let go of the running loop's connections; idempotent."""
-        if client := self._async.pop():
-            await client.aclose()
+        await self._async.aclose()
 
 
 def _read(response: httpx.Response) -> Any:

@@ -32,6 +32,11 @@ class PerLoop(Generic[T]):
             found = self._held[id(loop)] = (loop, self._make())
         return found[1]
 
+    def peek(self) -> T | None:
+        """The running loop's own; None if there is none."""
+        found = self._held.get(id(asyncio.get_running_loop()))
+        return found[1] if found is not None else None
+
     def pop(self) -> T | None:
         """The running loop's own, forgotten; None if there is none."""
         found = self._held.pop(id(asyncio.get_running_loop()), None)

@@ -29,8 +29,8 @@ class CohereRerank:
 
     async def asend(self, query: str, passages: Sequence[str], *, seconds: float) -> RerankReply:
         """As `RerankWire.asend`."""
-        answer = await self._clients.asynchronous.rerank(**self._request(query, passages, seconds))
-        return _cohere_reply(answer)
+        async with self._clients.lent() as client:
+            return _cohere_reply(await client.rerank(**self._request(query, passages, seconds)))
 
     async def aclose(self) -> None:
         """As `RerankWire.aclose`."""

@@ -31,7 +31,8 @@ class CohereWire:
 
     async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.asend`."""
-        return self._reply(await self._clients.asynchronous.embed(**self._request(texts, role, seconds)))
+        async with self._clients.lent() as client:
+            return self._reply(await client.embed(**self._request(texts, role, seconds)))
 
     def close(self) -> None:
         """As `Wire.close`."""

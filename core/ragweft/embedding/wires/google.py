@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ragweft.embedding.connection import Reply, Role
 from ragweft.errors import MissingExtra
-from ragweft.providers.owned import PerLoop, PerProcess
+from ragweft.providers.loop_clients import LoopClients
+from ragweft.providers.owned import PerProcess
 
 if TYPE_CHECKING:
+    import httpx2
+    from google import genai
+
     from ragweft.providers.keys import Secret
 
 __all__ = ["GoogleWire"]
@@ -47,7 +51,7 @@ class GoogleWire:
             http = httpx2.AsyncClient()
             return http, client(http)
 
-        self._async = PerLoop(asynchronous)
+        self._async = LoopClients(asynchronous, _closed)
 
     def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.send`."""
@@ -55,8 +59,8 @@ class GoogleWire:
 
     async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.asend`."""
-        _, client = self._async.get()
-        return _reply(await client.aio.models.embed_content(**self._request(texts, role, seconds)))
+        async with self._async.lent() as (_, client):
+            return _reply(await client.aio.models.embed_content(**self._request(texts, role, seconds)))
 
     def close(self) -> None:
         """As `Wire.close`."""
@@ -65,10 +69,7 @@ class GoogleWire:
 
     async def aclose(self) -> None:
         """As `Wire.aclose`."""
-        if held := self._async.pop():
-            http, client = held
-            await http.aclose()
-            client.close()
+        await self._async.aclose()
 
     def _request(self, texts: Sequence[str], role: Role, seconds: float) -> dict[str, Any]:
         types = self._types
@@ -82,6 +83,12 @@ class GoogleWire:
                 http_options=types.HttpOptions(timeout=int(seconds * 1000)),
             ),
         }
+
+
+async def _closed(made: tuple[httpx2.AsyncClient, genai.Client]) -> None:
+    http, client = made
+    await http.aclose()
+    client.close()
 
 
 def _spoken(texts: Sequence[str], role: Role) -> list[str]:

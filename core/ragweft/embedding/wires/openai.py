@@ -10,8 +10,9 @@ from ragweft.embedding.connection import Reply, Role
 from ragweft.embedding.wires.decoding import from_base64, in_order
 from ragweft.errors import MissingExtra, ProviderError
 from ragweft.providers.failures import scrubbed
+from ragweft.providers.loop_clients import LoopClients
 from ragweft.providers.openai_clients import client_options
-from ragweft.providers.owned import PerLoop, PerProcess
+from ragweft.providers.owned import PerProcess
 
 if TYPE_CHECKING:
     from ragweft.providers.keys import Secret
@@ -69,7 +70,7 @@ class OpenAIWire:
         self._model, self._dims, self._dialect, self._prompts = model, dims, dialect, prompts
         options = client_options(key, base_url or dialect.base_url)
         self._client = PerProcess(lambda: OpenAI(**options))
-        self._async = PerLoop(lambda: AsyncOpenAI(**options))
+        self._async = LoopClients(lambda: AsyncOpenAI(**options), lambda client: client.close())
 
     def send(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.send`."""
@@ -77,7 +78,8 @@ class OpenAIWire:
 
     async def asend(self, texts: Sequence[str], role: Role, *, seconds: float) -> Reply:
         """As `Wire.asend`."""
-        return self._reply(await self._async.get().embeddings.create(**self._request(texts, role, seconds)))
+        async with self._async.lent() as client:
+            return self._reply(await client.embeddings.create(**self._request(texts, role, seconds)))
 
     def send_groups(self, groups: Sequence[Sequence[str]], *, seconds: float) -> Reply:
         """As `GroupWire.send_groups`: Jina reads the texts of one request as one document."""
@@ -93,8 +95,7 @@ class OpenAIWire:
 
     async def aclose(self) -> None:
         """As `Wire.aclose`."""
-        if client := self._async.pop():
-            await client.close()
+        await self._async.aclose()
 
     def _request(self, texts: Sequence[str], role: Role, seconds: float) -> dict[str, Any]:
         dialect = self._dialect
