@@ -94,7 +94,7 @@ def ways(size: int) -> Iterator[Way]:
     """Every chunker with and without context; the first is what the others are compared with."""
     flat = Dense(engine="flat")
     default = Recipe()
-    reserve = default.context.max_tokens
+    reserve = default.context.room
     for kind in ("outline", "none"):
         context = replace(default.context, kind=kind)
         own = size - (reserve if kind == "outline" else 0)

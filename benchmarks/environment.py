@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent / "results"
 def heading(title: str) -> str:
     """A Markdown heading with date, machine and commit."""
     commit = _git("rev-parse", "--short", "HEAD")
-    dirty = " with local changes" if _git("status", "--porcelain", "--", "core") else ""
+    dirty = " with local changes" if _git("status", "--porcelain", "--", ":/core") else ""
     cpu = next(
         (
             line.partition(":")[2].strip()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cli_runner import Cli, settled
 from ragweft import Index
 from ragweft.recipe import Dense, Recipe
 
@@ -48,6 +50,12 @@ Butter the bread. Pour custard over it. Bake for forty minutes.
 """
 
 
+def pytest_configure() -> None:
+    """Have Ctrl-C end what is tested also where a shell started the tests in the background, deaf to it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def docs(tmp_path: Path) -> Path:
     """A small folder of three documents in three formats."""
@@ -64,3 +72,17 @@ def index(tmp_path: Path) -> Iterator[Index]:
     """An empty index without Chroma."""
     with Index.open(tmp_path / "kb", recipe=FLAT) as opened:
         yield opened
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, docs: Path) -> Cli:
+    """`ragweft …` beside the folder `docs`, without Chroma."""
+    settled(monkeypatch, docs.parent)
+    return Cli(capsys)
+
+
+@pytest.fixture
+def synced(cli: Cli) -> Cli:
+    """The same once `docs` is indexed."""
+    assert cli("sync", "docs").code == 0
+    return cli

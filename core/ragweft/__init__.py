@@ -5,8 +5,9 @@ Names are resolved on first use, so that importing the package loads no heavy mo
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from ragweft.deferred import names_of
 
 if TYPE_CHECKING:
     from ragweft.errors import RagweftError
@@ -60,10 +61,7 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'ragweft' has no attribute {name!r}")
-    return getattr(import_module(_HOME.get(name, "ragweft.types")), name)
+__getattr__ = names_of(__name__, {name: _HOME.get(name, "ragweft.types") for name in __all__})
 
 
 def __dir__() -> list[str]:

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragweft.cutting import build_cutters
+from ragweft.deferred import Once
 from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import IndexDamaged, RagweftError, RecipeError, SpaceMismatch
-from ragweft.ingestion.pipeline import Pipeline
-from ragweft.ingestion.word_weights import WordWeights
 from ragweft.ledger.editions import named_for
 from ragweft.ledger.followers import Feed, Slot
 from ragweft.ledger.ledger import Ledger
@@ -27,11 +25,13 @@ from ragweft.retrieval.balance import Balance
 from ragweft.retrieval.hybrid import Hybrid
 from ragweft.retrieval.legs import DenseLeg, LexicalLeg, SparseLeg
 from ragweft.retrieval.planning import Planner
+from ragweft.retrieval.query_vectors import remembering
 from ragweft.retrieval.second_look import SecondLook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ragweft.ingestion.pipeline import Pipeline
     from ragweft.protocols import Chunker, Contextualizer, Embedder, LexicalIndex, VectorIndex
     from ragweft.recipe import Recipe
     from ragweft.types import Chunk, Rows, Space, Vectors
@@ -41,7 +41,6 @@ __all__ = [
     "Parts",
     "build_hybrid",
     "build_parts",
-    "build_pipeline",
     "check_abilities",
     "drop_former_collection",
     "weigher_of",
@@ -72,7 +71,7 @@ class Parts:
     embedder: Embedder
     ledger: Ledger
     store: VectorStore
-    pipeline: Pipeline
+    way_in: Once[Pipeline]
     followers: Followers
     planner: Planner
     vocabulary: StaticEmbedder
@@ -81,10 +80,18 @@ class Parts:
     sparse: SparseLeg | None
     """None where the recipe does not ask for it."""
 
+    @property
+    def pipeline(self) -> Pipeline:
+        """What cuts, places and embeds, made by the first who writes: a search loads no chunker."""
+        return self.way_in()
+
     def close(self) -> None:
         """Let go of every file and lock. Idempotent."""
         for slot in self.followers.every:
             slot.close()
+        pipeline = self.way_in.made
+        if pipeline is not None:
+            pipeline.close()
         self.store.close()
         self.ledger.close()
 
@@ -127,6 +134,22 @@ def build_parts(
         remote=recipe.chroma.mode != "embedded",
         dims=embedder.space.dims,
     )
+
+    def way_in() -> Pipeline:
+        from ragweft.cutting import build_pipeline
+
+        return build_pipeline(
+            folder,
+            recipe,
+            embedder,
+            store,
+            vocabulary,
+            chunker=chunker,
+            contextualizer=contextualizer,
+            weigher=weigher,
+            read_only=read_only,
+        )
+
     return Parts(
         folder=folder,
         recipe=recipe,
@@ -134,9 +157,7 @@ def build_parts(
         embedder=embedder,
         ledger=ledger,
         store=store,
-        pipeline=build_pipeline(
-            recipe, embedder, store, vocabulary, chunker=chunker, contextualizer=contextualizer, weigher=weigher
-        ),
+        way_in=Once(way_in),
         followers=followers,
         planner=planner,
         vocabulary=vocabulary,
@@ -166,32 +187,6 @@ def weigher_of(embedder: Embedder) -> SparseEmbedder | None:
     if isinstance(embedder, SparseEmbedder) and getattr(embedder, "has_lexical_weights", True):
         return embedder
     return None
-
-
-def build_pipeline(
-    recipe: Recipe,
-    embedder: Embedder,
-    store: VectorStore,
-    vocabulary: StaticEmbedder,
-    *,
-    chunker: Chunker | None = None,
-    contextualizer: Contextualizer | None = None,
-    weigher: SparseEmbedder | None = None,
-) -> Pipeline:
-    """The way in, as *recipe* describes it; given parts take the place of the recipe's.
-
-    *vocabulary* also measures texts for an embedder without a tokenizer: a fair estimate of any other's.
-    *weigher* gives word weights, if they are wanted.
-    """
-    cutters = build_cutters(recipe, embedder, vocabulary)
-    return Pipeline(
-        chunker=chunker or cutters.chunker,
-        contextualizer=contextualizer or cutters.contextualizer,
-        embedder=embedder,
-        vocabulary=vocabulary,
-        store=store,
-        words=None if weigher is None else WordWeights(weigher, store, model=embedder.space.model),
-    )
 
 
 def build_followers(
@@ -268,9 +263,10 @@ def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
     recipe = parts.recipe
     # An embedder that works from its own token numbers sits in this process and answers in microseconds.
     waits = recipe.chroma.mode != "embedded" or not isinstance(parts.embedder, TokenEmbedder)
+    remembered = remembering(parts.embedder, parts.store.queries, recipe, threads=threads)
     return Hybrid(
         (
-            DenseLeg(parts.embedder, parts.planner, parts.store, waits=waits),
+            DenseLeg(parts.embedder, parts.planner, parts.store, waits=waits, remembered=remembered),
             LexicalLeg(parts.followers.lexical),
             *((parts.sparse,) if parts.sparse is not None else ()),
         ),

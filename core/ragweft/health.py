@@ -44,6 +44,8 @@ class Status:
     """The same by model and purpose."""
     long_texts: int
     """Chunks longer than the embedder's window, which were embedded in parts."""
+    incomplete: int
+    """Documents with chunks whose context could not be had; the next sync asks for it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ def take_status(parts: Parts, expression: str) -> Status:
     """Read counts and sizes; Chroma is not opened for it."""
     with parts.ledger.snapshot() as snapshot:
         documents, chunks = snapshot.count_documents(), snapshot.count_live()
-        generation = snapshot.generation
+        generation, incomplete = snapshot.generation, snapshot.count_incomplete()
         tuning = parts.balance.of(snapshot.profile())
     chroma = parts.followers.chroma
     paid = spent_on(parts.ledger)
@@ -81,6 +83,7 @@ def take_status(parts: Parts, expression: str) -> Status:
         spent=sum((line.usage for line in paid), Usage()),
         spent_on=paid,
         long_texts=_long_texts(parts),
+        incomplete=incomplete,
     )
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragweft.assembly import check_abilities
-from ragweft.embedding import as_embedder, resolve_embedder
-from ragweft.embedding.adapters import settled
-from ragweft.reranking import as_reranker, resolve_reranker
+from ragweft.embedding import resolve_embedder
+from ragweft.reranking import resolve_reranker
 
 if TYPE_CHECKING:
     from ragweft.protocols import Embedder, Reranker
@@ -51,6 +50,8 @@ def choose_models(
         owned.append(chosen)
         recipe = replace(recipe, embedding=replace(recipe.embedding, dims=chosen.space.dims))
     else:
+        from ragweft.embedding.adapters import as_embedder, settled
+
         given = as_embedder(embedder)
         chosen = settled(given, usd_per_million=recipe.embedding.usd_per_million, space=space)
         # Found out here, where a call for it is counted.
@@ -60,5 +61,7 @@ def choose_models(
         closer = resolve_reranker(recipe.rerank, embedder=chosen)
         owned.append(closer)
     else:
+        from ragweft.reranking.adapters import as_reranker
+
         closer = as_reranker(reranker)
     return Models(recipe=recipe, embedder=chosen, reranker=closer, owned=owned)

@@ -6,21 +6,46 @@ import os
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragweft.errors import IndexLocked, LoadError, RecipeError, SpaceMismatch
 from ragweft.ledger.database import refuse_network_filesystem
-from ragweft.loading import source_uri
 from ragweft.recipe import Recipe, load_recipe, parse_recipe, write_recipe
+from ragweft.uris import source_uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["as_uris", "find_folder", "keep_recipe", "settle_recipe", "stored_space", "take_over_recipe"]
+__all__ = ["Settled", "as_uris", "find_folder", "keep_recipe", "settle", "settle_recipe", "take_over_recipe"]
 
 _BUSY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the ledger of an index says before the index is opened: one look at the file."""
+
+    awaited: str | None = None
+    """The ragweft.toml that a reindexing has left to be written."""
+    untouched: bool = True
+    """Nothing was ever committed, so that another recipe may make the index."""
+    space: str = ""
+    """What it was filled by; "" where nothing was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """How an index is to be opened."""
+
+    recipe: Recipe
+    space: str
+    """What it was filled by, as its ledger says; "" where nothing was, or it cannot tell."""
+    awaited: bool
+    """A reindexing has left a ragweft.toml to be written: see `take_over_recipe`."""
+    stored: Recipe | None
+    """What ragweft.toml said; None where there is none yet."""
 
 
 def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool | None) -> tuple[Path, bool]:
@@ -48,6 +73,11 @@ def find_folder(path: str | os.PathLike[str], *, create: bool, read_only: bool |
 
 
 def settle_recipe(folder: Path, given: Recipe | None) -> Recipe:
+    """The recipe of `settle`."""
+    return settle(folder, given).recipe
+
+
+def settle(folder: Path, given: Recipe | None) -> Settled:
     """The recipe of an existing index, or *given* (or the default) for a new one; nothing is written yet.
 
     Raises:
@@ -55,20 +85,20 @@ def settle_recipe(folder: Path, given: Recipe | None) -> Recipe:
         SpaceMismatch: they disagree on what embeds.
     """
     file = folder / "ragweft.toml"
-    awaited = _awaited(folder)
-    if awaited is None and not file.exists():
-        return given or Recipe()
-    stored = load_recipe(file) if awaited is None else parse_recipe(awaited)
+    told = _told(folder)
+    if told.awaited is None and not file.exists():
+        return Settled(recipe=given or Recipe(), space=told.space, awaited=False, stored=None)
+    stored = load_recipe(file) if told.awaited is None else parse_recipe(told.awaited)
     if given is not None and not given.embedding.dims and given.embedding.model == stored.embedding.model:
         given = replace(given, embedding=replace(given.embedding, dims=stored.embedding.dims))
-    if given is not None and given.indexing != stored.indexing and not _untouched(folder):
+    if given is not None and given.indexing != stored.indexing and not told.untouched:
         different = _differences(stored, given)
         kind = SpaceMismatch if any(said.startswith("embedding.") for said in different) else RecipeError
         raise kind(
             f"{file}: the recipe given differs from how the index was made ({'; '.join(different)}); open it "
             "without a recipe, or make it over in place with  ragweft reindex  (ragweft.reindex)"
         )
-    return given or stored
+    return Settled(recipe=given or stored, space=told.space, awaited=told.awaited is not None, stored=stored)
 
 
 def take_over_recipe(folder: Path, text: str | None = None) -> None:
@@ -80,7 +110,7 @@ def take_over_recipe(folder: Path, text: str | None = None) -> None:
     Raises:
         IndexLocked: the folder cannot be written.
     """
-    awaited = _awaited(folder) if text is None else text
+    awaited = _told(folder).awaited if text is None else text
     file = folder / "ragweft.toml"
     if awaited is None:
         return
@@ -92,17 +122,21 @@ def take_over_recipe(folder: Path, text: str | None = None) -> None:
         ledger.execute("DELETE FROM facts WHERE name = 'recipe' AND value = ?", (awaited,))
 
 
-def keep_recipe(folder: Path, recipe: Recipe) -> None:
+def keep_recipe(folder: Path, recipe: Recipe, known: Recipe | None) -> None:
     """Write the recipe of a new index down; into one that is there, the vector size it leaves open.
+
+    *known* is what the file was found to say, None for nothing: where it says all, it is not read again.
 
     A size that is written down needs no service to be asked for it, and no newer list of models changes it.
 
     Raises:
         IndexLocked: the folder cannot be written.
     """
+    if known is not None and known.embedding.dims and not _differ(known, recipe):
+        return
     file = folder / "ragweft.toml"
     stored = load_recipe(file) if file.exists() else None
-    if stored is None or (_differ(stored, recipe) and _untouched(folder)):
+    if stored is None or (_differ(stored, recipe) and _told(folder).untouched):
         _write(folder, write_recipe(recipe))
         return
     dims = recipe.embedding.dims
@@ -140,41 +174,21 @@ def _differ(stored: Recipe, recipe: Recipe) -> bool:
     return (sized if not stored.embedding.dims else stored).indexing != recipe.indexing
 
 
-def _untouched(folder: Path) -> bool:
-    """Whether nothing was ever committed to the index in *folder*, so that another recipe may make it."""
-    if not (folder / "ledger.db").exists():
-        return True
-    try:
-        return _fact(folder, "generation") in (None, "0")
-    except sqlite3.Error:
-        return False  # whoever opens it says what is wrong
-
-
-def stored_space(folder: Path) -> str:
-    """What the index in *folder* was filled by, as its ledger says; "" where nothing was, or it cannot tell."""
-    if _untouched(folder):
-        return ""
-    try:
-        return _fact(folder, "space") or ""
-    except sqlite3.Error:
-        return ""  # whoever opens it says what is wrong
-
-
-def _awaited(folder: Path) -> str | None:
-    """The ragweft.toml that a reindexing has left to be written."""
-    if not (folder / "ledger.db").exists():
-        return None
-    try:
-        return _fact(folder, "recipe")
-    except sqlite3.Error:
-        return None  # as above
-
-
-def _fact(folder: Path, name: str) -> str | None:
+def _told(folder: Path) -> _Told:
     file = folder / "ledger.db"
-    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as ledger:
-        found = ledger.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-    return None if found is None else str(found[0])
+    if not file.exists():
+        return _Told()
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as ledger:
+            found = ledger.execute(
+                "SELECT name, value FROM facts WHERE name IN ('recipe', 'generation', 'space')"
+            ).fetchall()
+    except sqlite3.Error:
+        return _Told(untouched=False)  # whoever opens it says what is wrong
+    facts = {str(name): str(value) for name, value in found}
+    untouched = facts.get("generation", "0") == "0"
+    space = "" if untouched else facts.get("space", "")
+    return _Told(awaited=facts.get("recipe"), untouched=untouched, space=space)
 
 
 def _write(folder: Path, text: str, *, name: str = "ragweft.toml") -> None:

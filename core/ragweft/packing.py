@@ -8,7 +8,7 @@ said already is not said again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -207,9 +207,10 @@ def _widened(
         for piece in sorted(pieces, key=lambda piece: piece.rank):
             if piece.rank in stuck or piece not in pieces:
                 continue
-            wider = _wider(piece, shelf, expand)
             others = [other for other in pieces if other is not piece]
-            if wider is None or not fits(grown := _with(others, wider)):
+            options = (_with(others, wider) for wider in _wider(piece, shelf, expand))
+            grown = next(filter(fits, options), None)
+            if grown is None:
                 stuck.add(piece.rank)
                 continue
             pieces, grew = grown, True
@@ -217,15 +218,15 @@ def _widened(
             return pieces
 
 
-def _wider(piece: _Piece, shelf: _Shelf, expand: Expand) -> _Piece | None:
-    """The piece with its neighbours, then with its section, then with the sections around that."""
+def _wider(piece: _Piece, shelf: _Shelf, expand: Expand) -> Iterator[_Piece]:
+    """The piece with both neighbours, or the one after, or before: of its section, then of those around it."""
     if piece.whole is None:
-        return None
+        return
     siblings = shelf.chunks(piece.first.chunk.document_id)
     spans = [chunk.span for chunk in siblings]
     inside = [n for n, span in enumerate(spans) if span and span.start < piece.end and span.end > piece.start]
     if not inside:
-        return None
+        return
     headings = piece.first.chunk.headings
     levels = (
         range(len(headings), -1, -1) if expand == "document" else range(len(headings), len(headings) - 1, -1)
@@ -237,16 +238,15 @@ def _wider(piece: _Piece, shelf: _Shelf, expand: Expand) -> _Piece | None:
             low -= 1
         while high + 1 < len(siblings) and siblings[high + 1].headings[:level] == path:
             high += 1
-        near = (max(low, inside[0] - 1), min(high, inside[-1] + 1))
-        for first, last in (near, (low, high)):
+        before, after = max(low, inside[0] - 1), min(high, inside[-1] + 1)
+        for first, last in ((before, after), (inside[0], after), (before, inside[-1])):
             one, other = spans[first], spans[last]
             if one is None or other is None:
                 continue
             start, end = min(one.start, piece.start), max(other.end, piece.end)
             if (start, end) != (piece.start, piece.end):
                 place = _spanning(siblings[first].place, siblings[last].place)
-                return replace(piece, start=start, end=end, text=piece.whole[start:end], place=place)
-    return None
+                yield replace(piece, start=start, end=end, text=piece.whole[start:end], place=place)
 
 
 def _piece(hit: Hit, rank: int, shelf: _Shelf) -> _Piece:

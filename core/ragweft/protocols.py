@@ -223,7 +223,10 @@ class WindowedEmbedder(Protocol):
 
 @runtime_checkable
 class PricedEmbedder(Protocol):
-    """An embedder that costs money, and says how much before it is spent."""
+    """An embedder that costs money, and says how much before it is spent.
+
+    Its queries' vectors are kept; `query_fingerprint`, if there, says what decides them besides space and text.
+    """
 
     @property
     def usd_per_million(self) -> float | None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ragweft.assembly import build_pipeline, drop_former_collection, weigher_of
+from ragweft.assembly import drop_former_collection, weigher_of
+from ragweft.cutting import build_pipeline
 from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import IndexLocked, ProviderError, SpaceMismatch
 from ragweft.ingestion.estimate import estimated
+from ragweft.ingestion.intake import about_contexts
 from ragweft.ingestion.remaking import Remaking
 from ragweft.ingestion.sync import Tally
 from ragweft.ledger.editions import sweep
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     import os
 
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Progress
-    from ragweft.reports import Estimate
+    from ragweft.reports import Contexts, Estimate
     from ragweft.serving import Engine
     from ragweft.types import Usage
 
@@ -52,6 +54,8 @@ class Reindexed:
     generation: int
     seconds: float
     usage: Usage
+    contexts: Contexts
+    """What of that went to contexts."""
     warnings: tuple[str, ...]
 
 
@@ -76,7 +80,8 @@ def reindex(
         IndexLocked: there is no index, or it cannot be written.
         RecipeError: the recipe is wrong, or names what there is not.
         MissingExtra: a provider's package is not installed.
-        ProviderError: the embedder failed; the index is as it was, and what was embedded is kept.
+        ProviderError: the embedder, or the model that writes contexts, failed; the index is as it was, and what
+            was paid for is kept.
         BudgetExceeded: it would cost more than *max_usd*; likewise.
         SpaceMismatch: another process has made the index over meanwhile.
     """
@@ -148,15 +153,20 @@ class _Reindexing:
         for charged in meter.charges:
             record(self._ledger, charged)
         chosen = models.embedder
-        self._pipeline = build_pipeline(
-            models.recipe,
-            chosen,
-            self._store,
-            chosen if isinstance(chosen, StaticEmbedder) else StaticEmbedder(),
-            chunker=chunker,
-            contextualizer=contextualizer,
-            weigher=weigher_of(chosen) if models.recipe.retrieval.sparse_weight else None,
-        )
+        try:
+            self._pipeline = build_pipeline(
+                self._folder,
+                models.recipe,
+                chosen,
+                self._store,
+                chosen if isinstance(chosen, StaticEmbedder) else StaticEmbedder(),
+                chunker=chunker,
+                contextualizer=contextualizer,
+                weigher=weigher_of(chosen) if models.recipe.retrieval.sparse_weight else None,
+            )
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def space(self) -> str:
@@ -165,7 +175,8 @@ class _Reindexing:
 
     def close(self) -> None:
         """Let go of files and models. Idempotent."""
-        for part in (getattr(self, "_store", None), self._ledger, *self._owned):
+        own = (getattr(self, name, None) for name in ("_pipeline", "_store"))
+        for part in (*own, self._ledger, *self._owned):
             close = getattr(part, "close", None)
             if close is not None:
                 close()
@@ -198,6 +209,7 @@ class _Reindexing:
             with closing(self._opening.engine()) as engine:
                 engine.parts.pipeline.fill_in(engine.parts.ledger, progress)
                 warnings = _level(engine, progress) if needed else ()
+                warnings += tuple(about_contexts(self._pipeline.take_failures()))
                 report = engine.settled(SyncReport(updated=int(needed), warnings=warnings), meter, progress)
                 with engine.parts.ledger.snapshot() as snapshot:
                     return Reindexed(
@@ -209,6 +221,7 @@ class _Reindexing:
                         generation=snapshot.generation,
                         seconds=time.perf_counter() - started,
                         usage=report.usage,
+                        contexts=self._pipeline.contexts,
                         warnings=report.warnings,
                     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ragweft.types import Usage
 
-__all__ = ["Estimate", "Failure", "SyncReport"]
+__all__ = ["Contexts", "Estimate", "Failure", "SyncReport"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +27,50 @@ class Estimate:
     tuning_tokens: int = 0
     """Of these, what asking the corpus for its weights would take."""
     usd: float | None = 0.0
-    """None if the price is not known."""
+    """Of everything, contexts included; None if a price is not known."""
+    contexts: int = 0
+    """Contexts a language model would be asked for."""
+    context_model: str = ""
+    """Which one; "" if none would."""
+    context_tokens: int = 0
+    """About what it would be billed for, read and written."""
+    context_usd: float | None = 0.0
+    """About what that costs; None if the price is not known."""
+    context_usd_at_most: float | None = 0.0
+    """A bound, however long its answers are and whatever its service keeps."""
+    context_basis: str = ""
+    """What the count of these tokens rests on, in words."""
     long_texts: int = 0
     """Texts above the embedder's window, which would be embedded in parts."""
     seconds: float = 0.0
     """What the estimate itself took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contexts:
+    """What a language model wrote, and the tokens its service billed by what became of them."""
+
+    written: int = 0
+    failed: int = 0
+    """Chunks left with their outline context."""
+    fresh: int = 0
+    """Tokens read for the first time and not kept."""
+    stored: int = 0
+    """Tokens read and kept by the service, for the next chunk of the document."""
+    reread: int = 0
+    """Tokens taken from what was kept: about a tenth of the price."""
+    answered: int = 0
+    """Tokens written."""
+
+    def __sub__(self, before: Contexts) -> Contexts:
+        return Contexts(
+            written=self.written - before.written,
+            failed=self.failed - before.failed,
+            fresh=self.fresh - before.fresh,
+            stored=self.stored - before.stored,
+            reread=self.reread - before.reread,
+            answered=self.answered - before.answered,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +98,8 @@ class SyncReport:
     seconds: float = 0.0
     generation: int = 0
     usage: Usage = field(default_factory=Usage)
+    contexts: Contexts = field(default_factory=Contexts)
+    """What of that went to contexts."""
     warnings: tuple[str, ...] = ()
     reused: int = 0
     """Vectors taken over from elsewhere."""

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 
 from ragweft.answering import Answering, meter_of
 from ragweft.assembly import build_parts
-from ragweft.cutting import build_loader
+from ragweft.deferred import Once
 from ragweft.errors import IndexLocked, RagweftError, SpaceMismatch
 from ragweft.health import report_followers
-from ragweft.ingestion.intake import Intake
 from ragweft.ledger.spending import record
 from ragweft.models import choose_models
-from ragweft.opening import keep_recipe, settle_recipe, stored_space, take_over_recipe
+from ragweft.opening import Settled, keep_recipe, settle, settle_recipe, take_over_recipe
 from ragweft.providers.metering import Meter, metered
 from ragweft.tuning.profiling import refresh_profile
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragweft.assembly import Parts
+    from ragweft.ingestion.intake import Intake
+    from ragweft.loading import FileLoader
     from ragweft.protocols import Chunker, Contextualizer, Loader, Progress, Reranker
     from ragweft.recipe import Recipe
     from ragweft.reports import SyncReport
@@ -60,13 +61,13 @@ class Opening:
             IndexDamaged: the ledger cannot be read.
             IndexLocked: the folder cannot be written or shared.
         """
-        recipe = settle_recipe(self.folder, self.recipe)
+        settled = settle(self.folder, self.recipe)
         try:
-            return self._engine(recipe)
+            return self._engine(settled)
         except SpaceMismatch:
             # It may have been made over between reading the recipe and opening the ledger.
-            anew = settle_recipe(self.folder, self.recipe)
-            if anew == recipe:
+            anew = settle(self.folder, self.recipe)
+            if anew.recipe == settled.recipe:
                 raise
             return self._engine(anew)
 
@@ -80,14 +81,20 @@ class Opening:
         )
         return replace(self, recipe=recipe)
 
-    def _engine(self, recipe: Recipe) -> Engine:
+    def _engine(self, settled: Settled) -> Engine:
         # Nothing is written before the recipe's models are known to be there.
         with metered(Meter()) as meter:
-            space = stored_space(self.folder)
-            models = choose_models(recipe, embedder=self.embedder, reranker=self.reranker, space=space)
+            models = choose_models(
+                settled.recipe, embedder=self.embedder, reranker=self.reranker, space=settled.space
+            )
+        if not settled.space and self.contextualizer is None and models.recipe.context.kind == "llm":
+            from ragweft.cutting import writer_of
+
+            writer_of(models.recipe).close()
         if not self.read_only:
-            take_over_recipe(self.folder)
-            keep_recipe(self.folder, models.recipe)
+            if settled.awaited:
+                take_over_recipe(self.folder)
+            keep_recipe(self.folder, models.recipe, None if settled.awaited else settled.stored)
         parts = build_parts(
             self.folder,
             models.recipe,
@@ -98,24 +105,21 @@ class Opening:
         )
         for charged in () if self.read_only else meter.charges:
             record(parts.ledger, charged)
-        loader, owned = self.loader, models.owned
-        if loader is None:
-            loader = build_loader(models.recipe)
-            owned = (*owned, loader)
-        return Engine(parts, loader=loader, reranker=models.reranker, owned=owned)
+        return Engine(parts, loader=self.loader, reranker=models.reranker, owned=models.owned)
 
 
 class Engine:
     """The parts of one index at work."""
 
     def __init__(
-        self, parts: Parts, *, loader: Loader, reranker: Reranker | None, owned: Sequence[object]
+        self, parts: Parts, *, loader: Loader | None, reranker: Reranker | None, owned: Sequence[object]
     ) -> None:
-        """*owned* are closed with it, if they can be."""
+        """*loader* None: by the recipe. *owned* are closed with it, if they can be."""
         self.parts = parts
         self.users = 0
         """Verbs that are at it; whoever counts holds the lock of its `Serving`."""
-        self._loader = loader
+        self._given = loader
+        self._loader = Once(self._own_loader)
         self._reranker = reranker
         self._owned = owned
         self.start()
@@ -124,8 +128,23 @@ class Engine:
         """Make what a forked child cannot take over from its parent."""
         self._pid = os.getpid()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ragweft")
-        self.intake = Intake(self.parts, self._loader)
+        self._intake = Once(self._make_intake)
         self.answering = Answering(self.parts, self._reranker, self._threads)
+
+    @property
+    def intake(self) -> Intake:
+        """The writing verbs; whoever only searches does without what reads, cuts and places documents."""
+        return self._intake()
+
+    def _make_intake(self) -> Intake:
+        from ragweft.ingestion.intake import Intake
+
+        return Intake(self.parts, self._loader() if self._given is None else self._given)
+
+    def _own_loader(self) -> FileLoader:
+        from ragweft.cutting import build_loader
+
+        return build_loader(self.parts.recipe)
 
     def billed(self, *, max_usd: float | None = None) -> AbstractContextManager[Meter]:
         """Collects what a verb is charged, and writes it into the ledger as it comes."""
@@ -151,7 +170,7 @@ class Engine:
         """Let go of every file and lock. Idempotent, also if it was interrupted."""
         self._threads.shutdown(wait=self._pid == os.getpid())
         self.parts.close()
-        for part in self._owned:
+        for part in (*self._owned, self._loader.made):
             close = getattr(part, "close", None)
             if close is not None:
                 close()

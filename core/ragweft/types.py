@@ -59,7 +59,7 @@ class Document:
     title: str | None = None
     format: str = "text"
     """How the text is written, which decides where it may be cut: a key of `chunking.FORMATS`
-    ("markdown", "rst", "python", "code", "table", "text"); anything else is treated as "text"."""
+    ("markdown", "page", "rst", "python", "code", "table", "text"); anything else is treated as "text"."""
     places: Sequence[Place] | None = None
     """Pages, slides, rows …, by rising start, where the file is read by these and not by lines; empty where it
     has no parts with names, as Word's. None: the lines of the text are the file's own."""
@@ -77,6 +77,8 @@ class Chunk:
     """Position among the chunks of the document, from 0."""
     context: str = ""
     """What the chunk cannot say by itself (title, section, opening line …); indexed beside the text."""
+    context_last: bool = False
+    """The context stands after the text, not before it."""
     span: Span | None = None
     """Where `text` stands in the document's text; None only for chunks given without their document."""
     headings: tuple[str, ...] = ()
@@ -90,8 +92,20 @@ class Chunk:
 
     @property
     def indexed_text(self) -> str:
-        """What embedders and the lexical index see: the context, a blank line, the text."""
-        return f"{self.context}\n\n{self.text}" if self.context else self.text
+        """What embedders and the lexical index see: the context, a blank line, the text; or the text first."""
+        return joined(self.context, self.text, last=self.context_last)
+
+    @property
+    def text_start(self) -> int:
+        """Where `text` begins in `indexed_text`."""
+        return 0 if self.context_last else len(self.indexed_text) - len(self.text)
+
+
+def joined(context: str, text: str, *, last: bool = False) -> str:
+    """What is indexed of a *text* and its *context*, which may be "" and may come *last*."""
+    if not context:
+        return text
+    return f"{text}\n\n{context}" if last else f"{context}\n\n{text}"
 
 
 def chunk_id(document_id: str, span: Span, text: str) -> str:
@@ -260,7 +274,8 @@ class Spent:
 
     model: str
     purpose: str
-    """"documents", "query", "rerank" or "context"; ", unanswered" behind it where no usable answer came."""
+    """"documents", "query", "rerank", "expand" or "context"; ", unanswered" behind it where no usable answer
+    came."""
     usage: Usage
 
 

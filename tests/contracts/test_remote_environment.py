@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from provider_double import ProviderDouble
+from provider_double.chat import ChatDouble
 from ragweft.embedding.services import connect
+from ragweft.generation import Generation, Prompt
+from ragweft.generation.services import connect as connect_generator
 from ragweft.recipe import Embedding, Rerank
 from ragweft.reranking.services import connect as connect_reranker
 from ragweft.types import Chunk, Citation, Hit
@@ -123,6 +126,21 @@ def test_nor_to_a_reranker(double: ProviderDouble, provider: str, model: str) ->
     (request,) = double.requests
     assert key_of(request.headers) == KEY
     assert "SECRET" not in f"{request.headers} {request.path} {request.body}"
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-6-luna"), ("google", "gemini-3.5-flash-lite")])
+def test_nor_to_what_generates(provider: str, model: str) -> None:
+    with ChatDouble() as chat:
+        chosen = Generation(model=f"{provider}:{model}", base_url=chat.base(provider))
+        one = connect_generator(provider, model, chosen, key=KEY)
+        one.generate(Prompt(prefix="Who was it? ", rest="somebody"), max_tokens=50)
+        one.close()
+    (request,) = chat.requests
+    assert request.status == 200
+    assert key_of(request.headers) == KEY
+    assert "SECRET" not in f"{request.headers} {request.path} {request.body}"
+    assert not [name for name in request.headers if name.startswith("openai-")]
 
 
 def test_an_address_of_the_environment_gets_what_is_meant_for_it(

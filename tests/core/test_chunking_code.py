@@ -58,11 +58,21 @@ def test_methods_of_a_large_class() -> None:
     )
     text = f"package demo;\n\nimport java.util.List;\n\npublic class Demo {{\n    private int field;\n\n{methods}\n}}\n"
     assert outline(text, "code", size=120) == [
-        ("", "package demo;"),
-        ("public class Demo", "public class Demo {"),
+        ("public class Demo", "package demo;"),
         ("public class Demo > public int one(int a)", "// About one."),
         ("public class Demo > public int two(int a)", "// About two."),
     ]
+
+
+@pytest.mark.parametrize("written", ["code", "python"])
+def test_what_is_small_beside_a_large_definition_shares_a_chunk(written: str) -> None:
+    """Less than a quarter of a chunk: alone, imports are found for what others say."""
+    body = "\n".join(f"    value{n} = compute(value{n}, {n})" for n in range(40))
+    for imports, alone in ((3, False), (15, True)):
+        text = "".join(f"import part{n}\n" for n in range(imports)) + f"\n\ndef large(a):\n{body}\n"
+        first, second, *_ = cut(text, written, size=100)
+        assert (first.text.splitlines()[-1] == f"import part{imports - 1}") is alone
+        assert second.headings == ("def large(a)",)
 
 
 def test_closing_lines_and_else_stay_with_what_they_close() -> None:

@@ -51,8 +51,7 @@ class Outer(Base):
 
 def test_definitions_become_the_path_and_keep_decorators_and_comments() -> None:
     assert outline(SOURCE, "python", size=130) == [
-        ("", "#!/usr/bin/env python"),
-        ("class Outer", "# Why the decorator."),
+        ("class Outer", "#!/usr/bin/env python"),
         ("class Outer > def first(self, a, /, b, *rest, key, **more)", "# About the method."),
         ("class Outer > async def second(self, *, only)", "async def second(self, *, only):"),
         ("class Outer > class Inner > def third(self)", "class Inner:"),
@@ -119,7 +118,8 @@ def test_source_that_does_not_parse_is_read_as_code(source: str) -> None:
 def test_byte_order_mark_and_old_line_ends_parse() -> None:
     for newline in ("\n", "\r\n", "\r"):
         source = "\ufeff" + SOURCE.replace("\n", newline)
-        assert [path for path, _ in outline(source, "python", size=130)][1] == "class Outer"
+        first, *_ = outline(source, "python", size=130)
+        assert first == ("class Outer", "#!/usr/bin/env python")
 
 
 def test_warnings_about_foreign_code_stay_inside_from_many_threads() -> None:

@@ -157,7 +157,7 @@ def test_definitions_around_an_error_are_still_found() -> None:
 
 def test_python_that_does_not_parse_is_read_by_the_grammar() -> None:
     fake = "class Fake:\n" + "    value = 1\n" * 40
-    text = f'def real(a):\n    quoted = """\n{fake}"""\n    return quoted\n\n\nprint "not Python 3"\n'
+    text = f'def real(a):\n    quoted = """\n{fake}"""\n    return quoted\n\n\n' + 'print "not Python 3"\n' * 4
     found = {}
     for languages in (("python",), ()):
         read = Grammars(languages=languages)

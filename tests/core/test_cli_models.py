@@ -74,14 +74,14 @@ def test_a_pipe_gets_each_model_on_one_line_with_its_figures(run: Run) -> None:
     rows = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines() if line.strip()}
     for model in load().models:
         assert model.label in rows
-    assert rows["voyage:voyage-4"] == ["1024", "32,000", "$0.06", "$28.80", "4.1", "GB"]
-    assert rows["static"] == ["256", "free", "free", "1.0", "GB", "9", "min"]
+    assert rows["voyage:voyage-4"] == ["1024", "32,000", "$0.06", "$28.80", "4.1", "GB", "~2", "h"]
+    assert rows["static"] == ["256", "free", "free", "1.0", "GB", "7", "min"]
     assert rows["voyage:voyage-3"][:2] == ["→", "voyage-4"]
-    assert rows["jina:jina-embeddings-v4"][-4:] == ["?", "?", "8.2", "GB"]
+    assert rows["jina:jina-embeddings-v4"][-6:] == ["?", "?", "8.2", "GB", "≥4", "h"]
+    assert rows["sentence-transformers:BAAI/bge-m3"][-2:] == ["≈27", "d"]
     assert rows["cohere:rerank-v3.5"] == ["→", "rerank-v4.0-fast", "4,096", "$2.00"]
     assert rows["cohere:rerank-v5.0-pro"] == ["32,768", "$0.05", "$1.20"]
     assert "2026-11" in ran.out
-    assert "static 9 min on one CPU core" in ran.out
     assert not COLOURS.search(ran.out)
 
 
@@ -112,6 +112,29 @@ def test_a_very_narrow_terminal_loses_no_figure(run: Run, monkeypatch: pytest.Mo
     assert "voyage-multimodal-3.5" in text
 
 
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_money_bytes_and_time_are_seen_in_a_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    lines = at_width(run, monkeypatch, width)
+    heads = next(line for line in lines if line.startswith("embedders"))
+    assert heads.split()[-3:] == ["chunks", "vectors", "time"]
+    assert ("tokens" in heads) == (width > 80)
+    times = [line.split()[-2:] for line in lines if re.search(r"[kMG]B +\S", line)]
+    assert len(times) == len(load().embedders)
+    assert all(re.fullmatch(r"[≈~≥]?\d+ (s|min|h|d)", " ".join(each)) for each in times)
+
+
+def test_what_times_rest_on_is_said_in_one_line(run: Run) -> None:
+    (line,) = [line for line in run().out.splitlines() if line.startswith("Time: ")]
+    for mark in ("without a mark", "≈ on a laptop CPU of two cores", "~ 4 requests", "≥ by the rate limit"):
+        assert mark in line
+    (line,) = [line for line in run("--provider", "cohere").out.splitlines() if line.startswith("Time: ")]
+    assert "≥" in line
+    assert "≈" not in line
+    assert "~" not in line
+
+
 def test_json_is_one_object_with_everything_the_registry_knows(run: Run) -> None:
     payload = json.loads(run("--json").out)
     assert payload["purpose"] is None
@@ -123,6 +146,9 @@ def test_json_is_one_object_with_everything_the_registry_knows(run: Run) -> None
         expected = cost(model) if model.kind == "embedder" else rerank_cost(model)
         assert entry["cost"]["usd"] == expected.usd
         assert entry["cost"]["bytes"] == expected.bytes
+        assert entry["cost"]["seconds"] == expected.seconds
+        assert (entry["cost"]["basis"], entry["cost"]["by"]) == (expected.basis, expected.by)
+        assert (entry["cost"]["seconds"] is not None) == (model.kind == "embedder")
     by_model = {entry["model"]: entry for entry in payload["models"]}
     assert by_model["static"]["cost"]["chunks"] == 1_000_000
     assert by_model["voyage:rerank-3"]["cost"]["searches"] == 1_000
@@ -188,6 +214,10 @@ def test_check_embeds_a_text_with_the_real_model(run: Run) -> None:
     assert re.fullmatch(r"[\d,.]+ ms, loading included", rows["latency"])
     assert rows["price"] == "free"
     assert rows["registry"] == "agrees"
+    assert re.fullmatch(r"chunks +free, 1\.0 GB, \d+ (s|min|h)", rows["1M"])
+    assert re.fullmatch(
+        r"the [\d,.]+ ms that one chunk took just now, one after the other", rows["time"].strip()
+    )
 
 
 def test_check_asks_for_the_size_it_is_told(run: Run) -> None:
@@ -242,6 +272,36 @@ def test_check_asks_a_service_and_says_what_that_cost(run: Run, monkeypatch: pyt
     assert (checked["dims"], shorter["dims"]) == (1536, 256)
     assert checked["tokens"] > 0
     assert checked["usd"] == pytest.approx(checked["tokens"] * 0.02e-6)
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.3])
+def test_check_says_what_a_million_chunks_would_take_from_here(
+    run: Run, monkeypatch: pytest.MonkeyPatch, latency: float
+) -> None:
+    monkeypatch.setenv("VOYAGE_API_KEY", "pa-test-0123456789abcdefghij")
+    with ProviderDouble(latency=latency) as double:
+        place = double.base("voyage")
+        checked = json.loads(
+            run("check", "voyage:voyage-4", "--dims", "512", "--base-url", place, "--json").out
+        )
+        ran = run("check", "voyage:voyage-4", "--base-url", place)
+        place, own = double.base("ollama"), ("check", "openai:all-minilm", "--dims", "384", "--json")
+        unknown = json.loads(run(*own, "--base-url", place).out)
+    cost_ = checked["cost"]
+    assert (cost_["chunks"], cost_["bytes"]) == (1_000_000, 1_000_000 * 512 * 4)
+    assert cost_["usd"] == pytest.approx(28.80)
+    assert cost_["chunk_ms"] >= latency * 1000
+    # 1,502 requests of 666 texts, four at once, but no more than eight million tokens a minute.
+    flowing = 1_502 * cost_["chunk_ms"] / 1000 / 4
+    assert cost_["seconds"] == pytest.approx(max(flowing, 3_600))
+    assert cost_["by"] == ("checked" if flowing > 3_600 else "rate limit")
+    assert checked["tokens"] > 300, "the query and a chunk"
+    rows = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
+    assert re.fullmatch(r"chunks +\$28\.80, 4\.1 GB, \d+ (min|h)", rows["1M"])
+    assert "at least" in rows["time"]
+    assert (unknown["cost"]["usd"], unknown["listed"]) == (None, False)
+    # 64 texts to a request, and no limit is known.
+    assert unknown["cost"]["seconds"] == pytest.approx(15_625 * unknown["cost"]["chunk_ms"] / 1000 / 4)
 
 
 class Fixed:

@@ -9,22 +9,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli_runner import Cli, settled, write_recipe
+from cli_runner import Cli, write_recipe
 from ragweft.cli.options import Settings
 from ragweft.cli.session import guarded
 from ragweft.errors import LoadError
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, docs: Path) -> Cli:
-    settled(monkeypatch, docs.parent)
-    return Cli(capsys)
-
-
-@pytest.fixture
-def synced(cli: Cli) -> Cli:
-    assert cli("sync", "docs").code == 0
-    return cli
 
 
 def test_a_fresh_folder_is_indexed_and_answers(cli: Cli, docs: Path) -> None:

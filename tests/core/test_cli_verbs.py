@@ -13,23 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from cli_runner import FLAT_TOML, Cli, settled, write_recipe
+from cli_runner import FLAT_TOML, Cli, write_recipe
 from ragweft.cli.progress import Bar
 from ragweft.cli.report import summary
 from ragweft.reports import Failure, SyncReport
 from ragweft.types import Tuning
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, docs: Path) -> Cli:
-    settled(monkeypatch, docs.parent)
-    return Cli(capsys)
-
-
-@pytest.fixture
-def synced(cli: Cli) -> Cli:
-    assert cli("sync", "docs").code == 0
-    return cli
 
 
 def test_sync_reports_every_count(cli: Cli, docs: Path) -> None:

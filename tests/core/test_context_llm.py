@@ -187,7 +187,15 @@ def test_a_service_that_is_down_leaves_outlines_and_is_left_alone(
     calls: list[Prompt] = []
 
     class Down:
-        name, window, at_once, keeps, least_kept, density = "down", 50_000, 2, "unasked", 1024, 1.0
+        name, window, at_once, keeps, least_kept, kept_step, density = (
+            "down",
+            50_000,
+            2,
+            "unasked",
+            1024,
+            1,
+            1.0,
+        )
 
         def usd(self, tokens: Tokens, *, batch: bool = False) -> float | None:
             return 0.0
@@ -212,7 +220,7 @@ def test_a_service_that_is_down_leaves_outlines_and_is_left_alone(
 
 def test_a_setup_that_never_works_is_an_error_not_a_list(store: ContextStore) -> None:
     class Refusing:
-        name, window, at_once, keeps, least_kept, density = "refusing", 50_000, 4, "no", 1024, 1.0
+        name, window, at_once, keeps, least_kept, kept_step, density = "refusing", 50_000, 4, "no", 1024, 1, 1.0
 
         def usd(self, tokens: Tokens, *, batch: bool = False) -> float | None:
             return 0.0

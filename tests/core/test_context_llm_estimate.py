@@ -36,9 +36,14 @@ def store(tmp_path: Path) -> Iterator[ContextStore]:
 
 
 def corpus() -> list[tuple[Document, list[Chunk]]]:
-    """Documents of one chunk up to forty, one of them above a small window."""
+    """Documents of one chunk up to forty, one of them above a small window.
+
+    None begins like another: a service that keeps what it was not asked to would read the one's beginning for
+    the other's, if that happened to have been answered already.
+    """
     sizes = (1, 2, 5, 12, 40)
-    return [(whole := document(size, name=f"port {size}"), cut(whole)) for size in sizes]
+    texts = [[paragraph(100 * size + n) for n in range(size)] for size in sizes]
+    return [(whole := document(text, name=f"port {len(text)}"), cut(whole)) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -72,10 +77,9 @@ def test_the_bill_is_the_dry_runs_within_five_per_cent(
     assert told.usd_at_most >= double.usd
     # A chunk that is all of its document is not asked for.
     assert told.calls == len(double.billed) == 59
-    # What is asked at the same time meets a cache a little warmer or colder; the money is what was promised.
     for kind in ("written", "cached", "fresh", "output"):
         billed = sum(getattr(one, kind) for one in double.billed)
-        assert getattr(told.tokens, kind) == pytest.approx(billed, rel=3 * NEAR, abs=100)
+        assert getattr(told.tokens, kind) == pytest.approx(billed, rel=NEAR, abs=100), kind
 
 
 def test_one_document_is_one_write_and_reads_in_the_estimate_too(

@@ -331,6 +331,19 @@ def test_xml_bombs_in_office_files(
 
 
 @needs_packages
+@pytest.mark.parametrize("name", ["a.docx", "a.pptx"])
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be", "shift-jis", "cp037", "klingon"])
+def test_a_declaration_in_an_encoding_that_hides_it(
+    name: str, encoding: str, loader: FileLoader, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    declared = f'<?xml version="1.0" encoding="{encoding}"?><!DOCTYPE a [<!ENTITY m "boom">]><a>&m;</a>'
+    part = declared.encode("ascii" if encoding == "klingon" else encoding)
+    path = put(tmp_path, name, changed(files[name], "docProps/app.xml", lambda _: part))
+    with pytest.raises(LoadError, match=r"docProps/app\.xml is no XML|declares a document type in docProps"):
+        loader.load(path)
+
+
+@needs_packages
 def test_a_sheet_that_reaches_into_the_last_corner(
     loader: FileLoader, files: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -51,7 +51,7 @@ def test_html_becomes_markdown(tmp_path: Path) -> None:
         '<html><head><meta charset="cp1251">\n<title>Заголовок</title></head>\n<h1>Раздел</h1>\n<p>Текст</p>\n'
     )
     document = LOADER.load(write(tmp_path / "a.html", page.encode("cp1251")))
-    assert document.format == "markdown"
+    assert document.format == "page"
     assert document.title == "Заголовок"
     assert document.text == "\n\n# Раздел\nТекст\n"
     assert document.metadata == {"file_name": "a.html", "suffix": ".html"}

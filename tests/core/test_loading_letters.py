@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
+import zipfile
 from contextlib import suppress
 from typing import Any
 
@@ -38,6 +40,16 @@ def test_a_book() -> None:
     two = found.text.index("# Two")
     assert place_of(found.places, 0, 5) == "section 1"
     assert place_of(found.places, two, two + 5) == "section 2"
+
+
+def test_a_book_with_a_section_missing_says_which() -> None:
+    data = epub("<p>one</p>", "<p>two</p>", "<p>three</p>")
+    with zipfile.ZipFile(io.BytesIO(data)) as book:
+        kept = {name: book.read(name) for name in book.namelist() if not name.endswith("s 1.xhtml")}
+    found = read("epub", zipped(kept))
+    assert found.text == "one\n\nthree\n"
+    assert found.metadata["missing_sections"] == [2]
+    assert place_of(found.places, 5, 10) == "section 3"
 
 
 def test_a_book_that_is_locked_to_its_buyer() -> None:

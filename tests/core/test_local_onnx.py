@@ -152,6 +152,10 @@ def test_a_blank_text_has_no_direction(embedder: OnnxMiniLm) -> None:
 def test_a_text_over_the_window_is_embedded_in_parts(embedder: OnnxMiniLm) -> None:
     fits, long = " ".join(WORDS[:10]), " ".join(WORDS[:11])
     assert embedder.too_long(["w1", fits, long]) == [2]
+    room = embedder.measure.room
+    assert room is not None
+    counted = embedder.measure.tokenizer.encode
+    assert (len(counted(fits).ids) <= room, len(counted(long).ids) <= room) == (True, False)
     # Eleven words are halved in the white space nearest to the middle; parts count by their words.
     parts = [" ".join(WORDS[:6]), " ".join(WORDS[6:11])]
     mean = 6 * expected(parts[0]) + 5 * expected(parts[1])

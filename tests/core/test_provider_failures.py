@@ -98,6 +98,27 @@ def test_details_of_another_shape_say_nothing(delay: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("violations", "daily"),
+    [
+        ([{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "20"}], True),
+        ([{"quotaId": "A-PerMinute"}, {"quotaId": "EmbedContentRequestsPerDayPerProjectPerModel"}], True),
+        ([{"quotaId": "EmbedContentRequestsPerMinutePerProjectPerModel"}], False),
+        ([{"subject": "PerDay"}], False),
+        (["PerDay", None, 3], False),
+        ("PerDay", False),
+        (None, False),
+    ],
+)
+def test_a_quota_of_the_day_is_told_from_one_of_the_minute(violations: object, daily: bool) -> None:
+    body = google("59s")
+    body["error"]["details"][0]["violations"] = violations
+    for said in (body, body["error"]):
+        failure = judged(429, said)
+        assert (failure.daily, failure.permanent, failure.retryable) == (daily, daily, not daily)
+    assert not judged(503, body).daily
+
+
+@pytest.mark.parametrize(
     ("words", "seconds"),
     [
         (OPENAI_FREE, 20.0),

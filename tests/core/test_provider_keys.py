@@ -16,7 +16,6 @@ from ragweft.errors import RecipeError
 from ragweft.providers.keys import Secret, find_key, host_of
 from ragweft.recipe import Embedding, Rerank
 from ragweft.reranking.services import connect as connect_reranker
-from ragweft.types import Chunk, Citation, Hit
 
 OWN = "own-key-0123456789"
 FOREIGN = "foreign-key-0123456789"
@@ -116,15 +115,8 @@ def test_an_address_that_can_be_read_in_two_ways_is_refused(base_url: str) -> No
 def test_embedders_and_rerankers_refuse_it_alike(base_url: str) -> None:
     with pytest.raises(RecipeError, match="voyage: base_url"):
         connect_embedder("voyage", "voyage-4", Embedding(model="voyage:voyage-4", base_url=base_url))
-    hit = Hit(
-        chunk=Chunk(id="1", document_id="d", text="somebody", context=""),
-        score=1.0,
-        origins={},
-        citation=Citation(source="d", uri="d"),
-    )
-    reranker = connect_reranker("voyage", "rerank-2.5", Rerank(model="voyage:rerank-2.5", base_url=base_url))
     with pytest.raises(RecipeError, match="voyage: base_url"):
-        reranker.rerank("who?", [hit])
+        connect_reranker("voyage", "rerank-2.5", Rerank(model="voyage:rerank-2.5", base_url=base_url))
 
 
 NAMES = [

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -26,6 +27,7 @@ from ragweft.providers.registry import (
     rerank_cost,
     sizes,
 )
+from ragweft.providers.registry_times import at_latency, requests
 
 PAGES = Path(__file__).parents[2] / "docs" / "models"
 MODELS = load().models
@@ -82,6 +84,10 @@ def test_local_models_cost_nothing_and_have_a_licence_and_services_are_the_other
         assert not model.licence
         assert model.parameters is None
     assert bool(model.tokens_per_second) == bool(model.measured)
+    assert (model.active is not None) == (model.local and model.kind == "embedder")
+    assert model.active is None or model.active <= (model.parameters or 0)
+    if model.active is not None and model.provider != "static":
+        assert re.search(r"read 20\d\d-\d\d", model.source)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=IDS)
@@ -271,7 +277,6 @@ def test_what_a_million_chunks_cost() -> None:
     assert voyage.tokens == 480_000_000
     assert voyage.usd == pytest.approx(28.80)
     assert voyage.bytes == 1_000_000 * 1024 * 4
-    assert (voyage.seconds, voyage.basis) == (None, "")
     static = find("static")
     assert static.tokens_per_second is not None
     spent = cost(static)
@@ -317,6 +322,119 @@ def test_sums_in_words() -> None:
         "$0.00",
         "$5.4e-07",
     ]
+
+
+# Times
+
+
+@pytest.mark.parametrize("model", EMBEDDERS, ids=lambda model: model.label)
+def test_every_embedder_has_a_time_and_says_what_it_rests_on(model: Model) -> None:
+    spent = cost(model)
+    assert spent.seconds is not None
+    assert spent.seconds > 0
+    assert spent.by in ("measured", "parameters", "requests", "rate limit")
+    assert (spent.by == "measured") == bool(model.tokens_per_second)
+    assert (spent.by == "parameters") == (model.local and not model.tokens_per_second)
+    words = {
+        "measured": "measured on ",
+        "parameters": "estimated by ",
+        "requests": "read 20",
+        "rate limit": "read 20",
+    }
+    assert words[spent.by] in spent.basis
+
+
+@pytest.mark.parametrize("model", MODELS, ids=IDS)
+def test_a_rate_limit_says_whose_it_is_and_when_it_was_read(model: Model) -> None:
+    limits = (model.tokens_per_minute, model.requests_per_minute, model.texts_per_minute)
+    assert any(limits) == bool(model.limited)
+    if model.limited:
+        assert not model.local
+        assert all(limit is None or limit > 0 for limit in limits)
+        assert re.search(r"\w+\.\w+/?.*, read 20\d\d-\d\d$", model.limited)
+
+
+def test_local_models_take_longer_the_more_there_is_to_multiply() -> None:
+    local = sorted(
+        (cost(model).seconds or 0.0, model.active or 0.0) for model in EMBEDDERS if model.active is not None
+    )
+    assert [active for _, active in local] == sorted(active for _, active in local)
+    # Of a mixture of experts only those at work count.
+    moe, dense = find("sentence-transformers:nomic-embed-text-v2-moe"), find("sentence-transformers:LaBSE")
+    assert (moe.parameters or 0) > (dense.parameters or 0)
+    assert (cost(moe).seconds or 0) < 2 * (cost(dense).seconds or 0)
+
+
+@given(one=st.floats(1, 1e5), other=st.floats(1, 1e5))
+def test_time_is_in_proportion_to_active_parameters(one: float, other: float) -> None:
+    model = find("sentence-transformers:bge-m3")
+    first, second = cost(replace(model, active=one)).seconds, cost(replace(model, active=other)).seconds
+    assert first is not None
+    assert second is not None
+    assert first * other == pytest.approx(second * one)
+    measured = find("sentence-transformers:all-MiniLM-L6-v2")
+    assert cost(replace(model, active=measured.active)).seconds == pytest.approx(cost(measured).seconds)
+
+
+def test_nothing_is_invented_where_nothing_is_known() -> None:
+    for model in (
+        Model(provider="sentence-transformers", name="x", kind="embedder", dims=8),
+        Model(provider="voyage", name="x", kind="embedder", dims=8),
+    ):
+        spent = cost(model)
+        assert (spent.seconds, spent.basis, spent.by) == (None, "", None)
+
+
+def test_requests_are_what_a_service_takes_at_once() -> None:
+    cohere = find("cohere:embed-v4.0")
+    assert requests(cohere, 1_000_000, 480) == (10_417, 96)
+    assert requests(find("voyage:voyage-4-large"), 1_000_000, 480) == (4_000, 250)
+    assert requests(find("voyage:voyage-4-lite"), 1_000_000, 480) == (1_000, 1_000)
+    assert requests(find("mistral:mistral-embed"), 1_000, 480) == (31, 33)
+    assert requests(replace(cohere, window=100), 1_000, 480) == (53, 19), "five parts a text"
+    assert requests(replace(cohere, batch_tokens=100), 10, 480) == (10, 1)
+    assert requests(find("static"), 10, 480) is None
+
+
+def test_a_service_is_as_fast_as_its_requests_and_no_faster_than_its_limits() -> None:
+    free = replace(
+        find("cohere:embed-english-v3.0"),
+        texts_per_minute=None,
+        tokens_per_minute=None,
+        requests_per_minute=None,
+        limited="",
+    )
+    # 96 texts of 512 tokens are what Oracle measured: 4.35 seconds, and four are under way at a time.
+    assert cost(free, 960_000, 512).seconds == pytest.approx(10_000 * 4.35 / 4)
+    assert cost(replace(free, batch=16), 960_000, 512).seconds == pytest.approx(60_000 * 1.41 / 4)
+    limited = replace(free, texts_per_minute=2_000, limited="someone.example, read 2026-11")
+    spent = cost(limited, 960_000, 512)
+    assert spent.seconds == pytest.approx(960_000 / 2_000 * 60)
+    assert spent.basis == ("at least, by the rate limit: 2,000 texts a minute (someone.example, read 2026-11)")
+    for name, limit, much in (("tokens", 10_000, 960_000 * 512), ("requests", 10, 10_000)):
+        held = cost(replace(free, **{f"{name}_per_minute": limit}), 960_000, 512)  # type: ignore[arg-type]
+        assert held.seconds == pytest.approx(60 * much / limit)
+        assert held.by == "rate limit"
+    generous = cost(replace(free, tokens_per_minute=10**12), 960_000, 512)
+    assert generous.by == "requests"
+
+
+@given(model=st.sampled_from([m for m in EMBEDDERS if not m.local]), ms=st.floats(1, 1e5))
+def test_a_latency_is_a_bound_from_below_unless_a_limit_is_higher(model: Model, ms: float) -> None:
+    took = at_latency(model, ms / 1000, 1_000_000, 480)
+    count, _ = requests(model, 1_000_000, 480) or (0, 0)
+    assert took.seconds >= count * ms / 1000 / 4 * (1 - 1e-9)
+    if took.basis == "rate limit":
+        assert model.limited in took.why
+    else:
+        assert took.seconds == pytest.approx(count * ms / 1000 / 4)
+        assert took.why.startswith(f"at least: {count:,} requests")
+
+
+def test_a_local_model_goes_on_as_it_began() -> None:
+    took = at_latency(find("static"), 0.002, 1_000_000, 480)
+    assert (took.seconds, took.basis) == (2_000, "checked")
+    assert took.why == "the 2.0 ms that one chunk took just now, one after the other"
 
 
 # The page

@@ -57,7 +57,7 @@ def test_it_is_the_published_average() -> None:
 
 
 def test_the_memo_starts_afresh_without_changing_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    import ragweft.embedding.static as module
+    import ragweft.embedding.words as module
 
     texts = [f"alpha{i} beta{i} gamma" for i in range(50)]
     expected = StaticEmbedder().embed_documents(texts)

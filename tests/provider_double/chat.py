@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from provider_double import http
 from provider_double.chat_anthropic import ANTHROPIC
 from provider_double.chat_common import Billed, Call, ChatRefusal, ChatWire, Kept, Line
 from provider_double.chat_google import GOOGLE_CHAT
 from provider_double.chat_openai import OPENAI_CHAT
+from provider_double.running import Running
 from provider_double.wire import MESSAGES, Json
 
 __all__ = ["Billed", "ChatDouble", "ChatRequest", "context_like"]
@@ -89,7 +89,7 @@ class _Handler(http._Handler):
         self._send(response.body, 0.0)
 
 
-class ChatDouble:
+class ChatDouble(Running):
     """A local HTTP server that speaks like Anthropic, OpenAI and Gemini.
 
         with ChatDouble() as double:
@@ -114,25 +114,10 @@ class ChatDouble:
         self.reply = reply
         self.polls = polls
         self._state = _State()
-        self._closing = threading.Event()
-        self._server = http.HttpServer(self._respond)
-        self._server._server.RequestHandlerClass = _Handler
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._server.stop()
-        if error is None and self._state.defects:
-            raise self._state.defects[0]
-
-    def base(self, provider: str) -> str:
-        """The base URL as the provider's own SDK wants it."""
-        return f"http://127.0.0.1:{self._server.port}{WIRES[provider].base}"
+        server = http.HttpServer(self._respond)
+        server._server.RequestHandlerClass = _Handler
+        bases = {name: wire.base for name, wire in WIRES.items()}
+        super().__init__(server, bases=bases, defects=self._state.defects)
 
     @property
     def requests(self) -> list[ChatRequest]:

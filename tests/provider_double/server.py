@@ -6,8 +6,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from provider_double.cohere import COHERE
 from provider_double.compatible import MISTRAL, OLLAMA
@@ -16,6 +15,7 @@ from provider_double.http import HttpServer, Response
 from provider_double.jina import JINA
 from provider_double.nomic import NOMIC
 from provider_double.openai import OPENAI
+from provider_double.running import Running
 from provider_double.voyage import VOYAGE
 from provider_double.wire import MESSAGES, NO_FAULT, Answer, Call, Fault, Json, Provider, Refusal, Reply
 
@@ -74,7 +74,7 @@ class _State:
     most: int = 0
 
 
-class ProviderDouble:
+class ProviderDouble(Running):
     """A local HTTP server that speaks like the embedding and reranking providers.
 
         with ProviderDouble() as double:
@@ -93,24 +93,8 @@ class ProviderDouble:
         self.chars_per_token = chars_per_token
         self.reply: Reply = _no_reply
         self._state = _State()
-        self._closing = threading.Event()
-        self._server = HttpServer(self._respond)
-
-    def __enter__(self) -> Self:
-        self._server.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._server.stop()
-        if error is None and self._state.defects:
-            raise self._state.defects[0]
-
-    def base(self, provider: str) -> str:
-        """The base URL as the provider's own SDK wants it."""
-        return f"http://127.0.0.1:{self._server.port}{PROVIDERS[provider].base}"
+        bases = {name: provider.base for name, provider in PROVIDERS.items()}
+        super().__init__(HttpServer(self._respond), bases=bases, defects=self._state.defects)
 
     @property
     def requests(self) -> list[Request]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ragweft.chunking.fixed import FixedChunker, RecursiveChunker, SentenceChunker
 from ragweft.chunking.grammars import Grammars
-from ragweft.chunking.parents import parent
 from ragweft.chunking.semantic import SemanticChunker
 from ragweft.chunking.structure import FORMATS, StructureChunker
 
@@ -16,5 +15,4 @@ __all__ = [
     "SemanticChunker",
     "SentenceChunker",
     "StructureChunker",
-    "parent",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ragweft.chunking.blocks import Block, tiles
 from ragweft.chunking.pieces import Cutter, Piece, chunks, trim
@@ -20,7 +20,25 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\S")
 
 
-class FixedChunker:
+class _Sized:
+    """What knows its tokenizer and its sizes, and is told by them and its rules alone."""
+
+    _rules: ClassVar[str]
+    """Their name and version."""
+
+    def __init__(
+        self, *, tokenizer: Tokenizer, size: int = 480, overlap: float = 0.15, reserve: int = 0
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sizes and the version of the rules."""
+        return f"{self._rules} {self._sizes}"
+
+
+class FixedChunker(_Sized):
     """Windows of `size - reserve` tokens, each repeating the last `overlap` times `size` of the one before.
 
     Cuts fall between words, nowhere better.
@@ -35,16 +53,7 @@ class FixedChunker:
         RecipeError: a number is out of range.
     """
 
-    def __init__(
-        self, *, tokenizer: Tokenizer, size: int = 480, overlap: float = 0.15, reserve: int = 0
-    ) -> None:
-        self._tokenizer = tokenizer
-        self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
-
-    @property
-    def fingerprint(self) -> str:
-        """The sizes and the version of the rules."""
-        return f"fixed/1 {self._sizes}"
+    _rules = "fixed/1"
 
     def chunk(self, document: Document) -> Sequence[Chunk]:
         """Cut *document* into windows."""
@@ -68,7 +77,7 @@ class FixedChunker:
                 start = again if again > first else stop
 
 
-class RecursiveChunker:
+class RecursiveChunker(_Sized):
     """Paragraphs, then lines, then sentences, then words, whatever the format: the field's common splitter.
 
     Unlike that one it measures tokens in linear time, keeps exact spans, cuts at the least harmful place
@@ -84,23 +93,19 @@ class RecursiveChunker:
         RecipeError: a number is out of range.
     """
 
+    _rules = "recursive/2"
+
     def __init__(
         self, *, tokenizer: Tokenizer, size: int = 500, overlap: float = 0.1, reserve: int = 0
     ) -> None:
-        self._tokenizer = tokenizer
-        self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
-
-    @property
-    def fingerprint(self) -> str:
-        """The sizes and the version of the rules."""
-        return f"recursive/2 {self._sizes}"
+        super().__init__(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
 
     def chunk(self, document: Document) -> Sequence[Chunk]:
         """Cut *document* at the coarsest separators that leave small enough pieces."""
         return _climbed(document, PLAIN, self._tokenizer, self._sizes)
 
 
-class SentenceChunker:
+class SentenceChunker(_Sized):
     """Fills each chunk with whole sentences and looks at nothing else.
 
     A sentence ends at its full stop, in scripts with a full stop of their own too, at a blank line, and at the
@@ -117,16 +122,7 @@ class SentenceChunker:
         RecipeError: a number is out of range.
     """
 
-    def __init__(
-        self, *, tokenizer: Tokenizer, size: int = 480, overlap: float = 0.15, reserve: int = 0
-    ) -> None:
-        self._tokenizer = tokenizer
-        self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
-
-    @property
-    def fingerprint(self) -> str:
-        """The sizes and the version of the rules."""
-        return f"sentence/1 {self._sizes}"
+    _rules = "sentence/1"
 
     def chunk(self, document: Document) -> Sequence[Chunk]:
         """Cut *document* between sentences."""

@@ -56,10 +56,17 @@ def markdown_blocks(text: str) -> Sequence[Block]:
     return nest(_Scanner(text).blocks())
 
 
+def page_blocks(text: str) -> Sequence[Block]:
+    """The same of Markdown made of a web page: its tables may have blank lines where its source goes on."""
+    return nest(_Scanner(text, spread=True).blocks())
+
+
 class _Scanner:
     """Walks over the lines once; every reader is given a block's first line and returns the line after it."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, spread: bool = False) -> None:
+        """*spread*: blank lines do not end a table."""
+        self.spread = spread
         self.text = text
         self.starts = line_starts(text)
         self.total = len(self.starts) - 1
@@ -189,12 +196,26 @@ class _Scanner:
     def _table(self, number: int, line: str) -> int:
         self._add(number, headed(self.starts[number], self.starts[number + 2], pipe_names(line)))
         number += 2
-        while (line := self.line(number)) and not line.startswith("    "):
-            head = line.lstrip(" ")
-            if self._interrupts(line) or _MARKER.match(head):
+        while number < self.total:
+            line = self.line(number)
+            if not line:
+                following = self._next_row(number) if self.spread else 0
+                if not following:
+                    break
+                number = following
+                continue
+            if line.startswith("    ") or self._interrupts(line) or _MARKER.match(line.lstrip(" ")):
                 break
             number += 1
         return number
+
+    def _next_row(self, number: int) -> int:
+        """The row that goes on with a table after blank lines from *number* on; 0 if none does."""
+        while number < self.total and not self.line(number):
+            number += 1
+        line = self.line(number) if number < self.total else ""
+        row = line.startswith("| ") and line.endswith(" |") and not self._is_table(number, line)
+        return number if row else 0
 
     def _interrupts(self, line: str) -> bool:
         """Whether a line ends the paragraph before it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from ragweft.chunking.blocks import Block, BlockReader, Tile, tiles
 from ragweft.chunking.code import code_blocks
 from ragweft.chunking.grammars import Grammars
-from ragweft.chunking.markdown import markdown_blocks
+from ragweft.chunking.markdown import markdown_blocks, page_blocks
 from ragweft.chunking.pieces import Cutter, Piece, Unit, chunks
 from ragweft.chunking.python import parsed_blocks, python_blocks
 from ragweft.chunking.rst import rst_blocks
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FORMATS: Mapping[str, BlockReader] = MappingProxyType(
     {
         "markdown": markdown_blocks,
+        "page": page_blocks,
         "rst": rst_blocks,
         "python": python_blocks,
         "code": code_blocks,
@@ -38,6 +39,11 @@ FORMATS: Mapping[str, BlockReader] = MappingProxyType(
 """How the structure of each `Document.format` is read; a format that is not here is read as "text"."""
 
 _DEEPEST = 40
+_CODE = ("code", "python")
+_SCRAP = 16
+_SCRAP_OF_CODE = 4
+"""Shares of a chunk below which a piece is joined to its neighbour. Imports and heads of classes alone are
+found for what others say: joining small siblings helps (cAST, arXiv 2506.15655; `benchmarks/golden.py`)."""
 
 
 class StructureChunker:
@@ -46,7 +52,8 @@ class StructureChunker:
     - What fits in one chunk whole (a section, a class, a table, a fenced block) is not cut.
     - Small sections next to each other under one parent share a chunk, also with the text of the parent
       around them; its `headings` are those of the parent. A section that had to be cut shares no chunk with
-      another one beside it, scraps of a few tokens excepted.
+      another one beside it, scraps of a few tokens excepted; in code, whatever is less than a quarter of one
+      (imports, the head of a class) joins its neighbour.
     - A heading stays with what follows it, and a list, a table or code with the sentence that leads in to it.
     - A chunk that begins among the rows of a table has the names of the columns as its last heading.
     - Where a section or definition had to be cut, each chunk but its first begins with the last whole sentences
@@ -81,7 +88,7 @@ class StructureChunker:
     @property
     def fingerprint(self) -> str:
         """The sizes, what reads code, and the version of the rules."""
-        return f"structure/2 {self._sizes} code={self._grammars.fingerprint}"
+        return f"structure/3 {self._sizes} code={self._grammars.fingerprint}"
 
     def chunk(self, document: Document) -> Sequence[Chunk]:
         """Cut *document* along the structure of its format."""
@@ -90,13 +97,16 @@ class StructureChunker:
             return []
         ruler = Ruler(text, self._tokenizer)
         cutter = Cutter(ruler, capacity=self._sizes.capacity, overlap=self._sizes.repeated)
-        packed = _Packer(cutter).pack(tiles(self._blocks(document), 0, len(text)))
-        return chunks(document, _without_scraps(packed, ruler, self._sizes.capacity))
+        few = self._sizes.capacity // (_SCRAP_OF_CODE if document.format in _CODE else _SCRAP)
+        packed = _Packer(cutter, few if document.format in _CODE else 0).pack(
+            tiles(self._blocks(document), 0, len(text))
+        )
+        return chunks(document, _without_scraps(packed, ruler, self._sizes.capacity, few))
 
     def _blocks(self, document: Document) -> Sequence[Block]:
         """The blocks of a document; code is read by a grammar, where there is one, else by its indentation."""
         text, written = document.text, document.format
-        if written not in ("code", "python"):
+        if written not in _CODE:
             return FORMATS.get(written, text_blocks)(text)
         if written == "python" and (blocks := parsed_blocks(text)):
             return blocks
@@ -123,9 +133,11 @@ class _Item:
 class _Packer:
     """Gives whole sections to pieces while they fit, and opens those that do not."""
 
-    def __init__(self, cutter: Cutter) -> None:
+    def __init__(self, cutter: Cutter, few: int) -> None:
+        """Less than *few* tokens before a definition too large for one piece go with the first part of it."""
         self._cutter = cutter
         self._ruler = cutter.ruler
+        self._few = few
 
     def pack(
         self, blocks: Iterable[Tile], *, path: tuple[str, ...] = (), lead: int | None = None, depth: int = 0
@@ -134,7 +146,7 @@ class _Packer:
         capacity = self._cutter.capacity
         stream: list[Iterable[Unit]] = []
         waiting = lead
-        end = 0
+        end = begun = 0
         for item in self._items(blocks):
             start = item.start if waiting is None else waiting
             end = item.end
@@ -143,12 +155,16 @@ class _Packer:
                 waiting = start
                 continue
             waiting = None
+            begun = begun if stream else start
             if tokens <= capacity:
                 stream.append((self._unit(item, start, path),))
             elif item.title is None:
                 stream.append(self._cutter.units(_led(item, start), path=path))
             else:
-                yield from self._join(stream, start)
+                if stream and self._ruler.count(begun, start) < self._few:
+                    start = begun
+                else:
+                    yield from self._join(stream, start)
                 stream = []
                 yield from self._open(item, item.title, start, path, depth)
         if waiting is not None:
@@ -237,9 +253,8 @@ def _only_inner(tile: Tile) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _without_scraps(pieces: Iterable[Piece], ruler: Ruler, capacity: int) -> Iterator[Piece]:
-    """Join pieces of a few tokens (a lone bracket, an empty section) to a neighbour with room for them."""
-    few = capacity // 16
+def _without_scraps(pieces: Iterable[Piece], ruler: Ruler, capacity: int, few: int) -> Iterator[Piece]:
+    """Join pieces of less than *few* tokens (a lone bracket, an empty section) to a neighbour with room."""
     kept: Piece | None = None
     for piece in pieces:
         if kept is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,7 +50,8 @@ def chunks(
     """Show how a file is cut: each chunk with its lines, tokens, headings and context."""
     settings = settle(ctx, index=index, debug=debug)
     with guarded(settings):
-        inspection = _inspected(file, _recipe(settings.folder, recipe))
+        folder = settings.folder.expanduser().absolute()
+        inspection = _inspected(file, _recipe(folder, recipe), folder)
         if html is not None:
             from ragweft.cli.chunks_page import page
 
@@ -71,24 +72,32 @@ def _recipe(folder: Path, spec: str | None) -> Recipe:
     from ragweft.cli.recipes import parse_spec
     from ragweft.opening import settle_recipe
 
-    return parse_spec(spec)[1] if spec is not None else settle_recipe(folder.expanduser().absolute(), None)
+    return parse_spec(spec)[1] if spec is not None else settle_recipe(folder, None)
 
 
-def _inspected(file: Path, recipe: Recipe) -> Inspection:
+def _inspected(file: Path, recipe: Recipe, folder: Path) -> Inspection:
+    """What *recipe* makes of *file*, with the contexts that the index in *folder* has."""
     from ragweft.cutting import build_cutters, build_loader, inspect
     from ragweft.embedding import resolve_embedder
     from ragweft.embedding.static import StaticEmbedder
+    from ragweft.ledger.context_store import ContextStore
 
     with closing(build_loader(recipe)) as loader:
         document = loader.load(file.expanduser().absolute())
-    embedder = resolve_embedder(recipe.embedding)
-    try:
+    with ExitStack() as opened:
+
+        def memory() -> ContextStore:
+            return opened.enter_context(closing(ContextStore(folder / "contexts.db", read_only=True)))
+
+        embedder = resolve_embedder(recipe.embedding)
+        opened.callback(getattr(embedder, "close", _nothing))
         vocabulary = embedder if isinstance(embedder, StaticEmbedder) else StaticEmbedder()
-        return inspect(document, recipe, build_cutters(recipe, embedder, vocabulary))
-    finally:
-        close = getattr(embedder, "close", None)
-        if close is not None:
-            close()
+        cutters = build_cutters(recipe, embedder, vocabulary, memory=memory)
+        return inspect(document, opened.enter_context(closing(cutters)))
+
+
+def _nothing() -> None:
+    """What has nothing to be closed."""
 
 
 def _print(inspection: Inspection, file: Path) -> None:
@@ -150,9 +159,10 @@ def _summary(inspection: Inspection) -> str:
         tokens + context for tokens, context in zip(inspection.tokens, inspection.context_tokens, strict=True)
     )
     middle = sizes[len(sizes) // 2]
+    written = f"; {inspection.unwritten:,} contexts are still to be written" if inspection.unwritten else ""
     return (
         f"{len(sizes):,} chunks of {sizes[0]:,} to {sizes[-1]:,} tokens with their contexts, half of them up "
-        f"to {middle:,} (limit {inspection.size:,}); {inspection.fingerprint}"
+        f"to {middle:,} (limit {inspection.size:,}){written}; {inspection.fingerprint}"
     )
 
 
@@ -164,6 +174,7 @@ def _payload(inspection: Inspection, file: Path) -> dict[str, object]:
         "format": inspection.document.format,
         "fingerprint": inspection.fingerprint,
         "size": inspection.size,
+        "unwritten": inspection.unwritten,
         "chunks": [
             {
                 "number": number,

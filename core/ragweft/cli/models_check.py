@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -14,13 +14,13 @@ from ragweft.cli.options import DebugOption, JsonOption, settle
 from ragweft.cli.session import FAILED, guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ragweft.protocols import Embedder, Reranker
-    from ragweft.providers.registry import Kind, Model
-    from ragweft.types import Hit
+    from ragweft.providers.registry import Basis, Kind, Model
+    from ragweft.types import Hit, Vector
 
-__all__ = ["Call", "CheckedEmbedder", "CheckedReranker", "check"]
+__all__ = ["Call", "CheckedEmbedder", "CheckedReranker", "Million", "check"]
 
 T = TypeVar("T")
 _TEXT = "How long does a signing key stay valid after it was rotated?"
@@ -29,6 +29,11 @@ _PASSAGES = (
     "After it was rotated, a signing key stays valid for one hour.",
 )
 """The second answers the question, the first has nothing to do with it."""
+_TOKENS = 480
+"""Of a chunk, as recipes have it unless told otherwise."""
+_CHUNK = " ".join(_PASSAGES * 13)
+"""About so many."""
+_MILLION = 1_000_000
 _TOLERANCE = 1e-3
 """How far from 1 the length of a unit vector may be, in float32."""
 
@@ -46,6 +51,21 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Million:
+    """What a million chunks come to, at the pace of one that was embedded just now."""
+
+    chunks: int
+    usd: float | None
+    bytes: int
+    seconds: float
+    basis: str
+    """What `seconds` rests on, in words."""
+    by: Basis
+    chunk_ms: float
+    """What embedding one chunk took, when everything was loaded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedEmbedder:
     """What one call of an embedder showed."""
 
@@ -55,6 +75,7 @@ class CheckedEmbedder:
     expected_dims: int
     norm: float
     call: Call
+    cost: Million
     listed: bool
     """Whether the registry knows the model."""
     successor: str
@@ -106,7 +127,8 @@ def check(
 ) -> None:
     """Embed or rerank a text or two and compare what comes back with what the registry says.
 
-    Tells the vector's size and length, or the scores, and the time and price of the call.
+    Tells the vector's size and length, or the scores, and the time and price of the call; of an embedder also
+    what a million chunks would cost in money, bytes and seconds.
     """
     settings = settle(ctx, index=None, debug=debug)
     with guarded(settings):
@@ -164,9 +186,12 @@ def _listed(name: str, kind: Kind) -> Model | None:
 def _try_embedder(name: str, dims: int | None, base_url: str) -> CheckedEmbedder:
     import numpy as np
 
+    from ragweft.providers.registry import LOCAL
+
     listed = _listed(name, "embedder")
     embedder = _embedder(name, dims, base_url)
-    vector, call = _timed(name, lambda: embedder.embed_query(_TEXT))
+    free = name.partition(":")[0] in LOCAL
+    (vector, chunk_ms), call = _timed(name, lambda: _embedded(embedder, warm=free))
     expected = dims or (listed.dims if listed is not None else embedder.space.dims)
     norm = float(np.linalg.norm(vector))
     problems = []
@@ -181,6 +206,7 @@ def _try_embedder(name: str, dims: int | None, base_url: str) -> CheckedEmbedder
         expected_dims=expected,
         norm=norm,
         call=call,
+        cost=_million(name, listed, embedder, len(vector), chunk_ms),
         listed=listed is not None,
         successor=listed.successor if listed is not None else "",
         problems=tuple(problems),
@@ -190,7 +216,7 @@ def _try_embedder(name: str, dims: int | None, base_url: str) -> CheckedEmbedder
 def _try_reranker(name: str, base_url: str) -> CheckedReranker:
     listed = _listed(name, "reranker")
     reranker = _reranker(name, base_url)
-    scores, call = _timed(name, lambda: reranker.rerank(_TEXT, [_hit(text) for text in _PASSAGES]))
+    scores, call = _timed(name, lambda: _reranked(reranker))
     other, answering = map(float, scores)
     problem = f"{answering:.4g} for the passage that answers, {other:.4g} for the one that does not"
     return CheckedReranker(
@@ -205,15 +231,60 @@ def _try_reranker(name: str, base_url: str) -> CheckedReranker:
     )
 
 
-def _timed(name: str, ask: Callable[[], T]) -> tuple[T, Call]:
-    """What was said, and what asking took."""
+def _reranked(reranker: Reranker) -> tuple[Sequence[float], float]:
+    """Scores of the passages, and milliseconds."""
+    start = time.perf_counter()
+    scores = reranker.rerank(_TEXT, [_hit(text) for text in _PASSAGES])
+    return scores, (time.perf_counter() - start) * 1000
+
+
+def _embedded(embedder: Embedder, *, warm: bool) -> tuple[tuple[Vector, float], float]:
+    """A query's vector and the milliseconds of a chunk after it; and those of the query, loading included.
+
+    *warm*: a chunk costs nothing, so one more may do what is only done once.
+    """
+    start = time.perf_counter()
+    vector = embedder.embed_query(_TEXT)
+    ms = (time.perf_counter() - start) * 1000
+    if warm:
+        embedder.embed_documents([_CHUNK])
+    start = time.perf_counter()
+    embedder.embed_documents([_CHUNK])
+    return (vector, (time.perf_counter() - start) * 1000), ms
+
+
+def _million(name: str, listed: Model | None, embedder: Embedder, dims: int, chunk_ms: float) -> Million:
+    """What a million chunks come to: with the requests that *embedder* would send."""
+    from ragweft.embedding.remote import RemoteEmbedder
+    from ragweft.providers.registry import Model, cost
+    from ragweft.providers.registry_times import at_latency
+    from ragweft.recipe import Embedding
+
+    provider, _, own = name.partition(":")
+    model = listed or Model(provider=provider, name=own, kind="embedder", dims=dims)
+    if isinstance(embedder, RemoteEmbedder):
+        limits = embedder.limits
+        model = replace(model, batch=limits.texts, batch_tokens=limits.tokens, window=limits.window)
+    spent = cost(model, _MILLION, _TOKENS, dims=dims)
+    took = at_latency(model, chunk_ms / 1000, _MILLION, _TOKENS, at_once=Embedding().at_once)
+    return Million(
+        chunks=_MILLION,
+        usd=0.0 if model.local else spent.usd,
+        bytes=spent.bytes,
+        seconds=took.seconds,
+        basis=took.why,
+        by=took.basis,
+        chunk_ms=chunk_ms,
+    )
+
+
+def _timed(name: str, ask: Callable[[], tuple[T, float]]) -> tuple[T, Call]:
+    """What was said, and what asking took: the milliseconds are those that *ask* tells."""
     from ragweft.providers.metering import Meter, metered
     from ragweft.providers.registry import LOCAL
 
     with metered(Meter()) as meter:
-        start = time.perf_counter()
-        said = ask()
-        ms = (time.perf_counter() - start) * 1000
+        said, ms = ask()
     usage = meter.usage
     free = name.partition(":")[0] in LOCAL
     usd = usage.usd if usage.calls and not usage.unpriced else 0.0 if free else None
@@ -264,7 +335,9 @@ def _embedder_lines(checked: CheckedEmbedder) -> list[str]:
         "dims": f"{checked.dims:,}",
         "norm": f"{checked.norm:.6f}",
     }
-    return [f"{title:<12}{value}" for title, value in (*rows.items(), *_common(checked))]
+    return [
+        f"{title:<12}{value}" for title, value in (*rows.items(), *_common(checked), *_outlook(checked.cost))
+    ]
 
 
 def _reranker_lines(checked: CheckedReranker) -> list[str]:
@@ -277,6 +350,16 @@ def _common(checked: CheckedEmbedder | CheckedReranker) -> Iterator[tuple[str, s
     yield "latency", f"{checked.call.ms:,.1f} ms, loading included"
     yield "price", _price(checked.call)
     yield "registry", _verdict(checked)
+
+
+def _outlook(cost: Million) -> Iterator[tuple[str, str]]:
+    from ragweft.cli.wording import human_bytes
+    from ragweft.providers.advice import duration
+    from ragweft.providers.registry import dollars
+
+    money = "price not known" if cost.usd is None else dollars(cost.usd) if cost.usd else "free"
+    yield "1M chunks", f"{money}, {human_bytes(cost.bytes)}, {duration(cost.seconds)}"
+    yield "time", cost.basis
 
 
 def _price(call: Call) -> str:

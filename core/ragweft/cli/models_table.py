@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from ragweft.providers.registry import cost, dollars, rerank_cost
 
 if TYPE_CHECKING:
     from ragweft.providers.advice import Advice
-    from ragweft.providers.registry import Model
+    from ragweft.providers.registry import Basis, Model
 
 __all__ = ["print_models"]
 
@@ -33,7 +33,17 @@ _PIPE = 240
 _GAP = 2
 _SHORT = 12
 """Models that need no empty lines between the providers."""
+_SLIM = 80
+"""Cells of a terminal below which the time is left out rather than a price."""
 _UNKNOWN = "?"
+_MARKS: Mapping[Basis, str] = {"parameters": "≈", "requests": "~", "rate limit": "≥"}
+"""Before a time that was not measured."""
+_EXPLAINED: Mapping[Basis, str] = {
+    "measured": "as measured, if without a mark",
+    "parameters": "≈ on a laptop CPU of two cores, by active parameters from what was measured",
+    "requests": "~ 4 requests at once, each as long as Cohere's on Oracle's benchmark",
+    "rate limit": "≥ by the rate limit the provider publishes for an ordinary account",
+}
 _BOLD = Style(bold=True)
 _DIM = Style(dim=True)
 
@@ -45,8 +55,8 @@ class _Column:
     head: tuple[str, str]
     """The two lines above it."""
     of: Callable[[Model], str]
-    spare: bool = False
-    """Whether a narrow terminal goes without it."""
+    spare: Callable[[int], bool] = lambda _: False
+    """Whether a terminal so many cells wide goes without it where the names need its room."""
 
 
 def print_models(models: Sequence[Model], advice: Sequence[Advice]) -> None:
@@ -97,17 +107,24 @@ def _bill(model: Model) -> str:
 
 
 def _time(model: Model) -> str:
-    seconds = cost(model).seconds
-    return "" if seconds is None else duration(seconds)
+    spent = cost(model)
+    if spent.seconds is None or spent.by is None:
+        return _UNKNOWN
+    return f"{_MARKS.get(spent.by, '')}{duration(spent.seconds).replace(' days', ' d')}"
+
+
+def _timed(model: Model) -> str:
+    return _time(model) if model.kind == "embedder" else ""
 
 
 _EMBEDDERS = (
     _Column(head=("", "dims"), of=lambda model: str(model.dims)),
     _Column(head=("", "window"), of=_window),
-    _Column(head=("per 1M", "tokens"), of=_price),
+    # A chunk is 480 tokens: whoever has the bill for chunks can do without the price of tokens.
+    _Column(head=("per 1M", "tokens"), of=_price, spare=lambda width: width >= _SLIM),
     _Column(head=("per 1M", "chunks"), of=_bill),
     _Column(head=("size of", "vectors"), of=lambda model: human_bytes(cost(model).bytes)),
-    _Column(head=("", "time"), of=_time, spare=True),
+    _Column(head=("", "time"), of=_time, spare=lambda width: width < _SLIM),
 )
 _RERANKERS = (
     _Column(head=("", "window"), of=_window),
@@ -120,10 +137,9 @@ def _table(title: str, models: Sequence[Model], columns: Sequence[_Column], widt
     """One line for each model if *width* allows it, else the provider on a line above its models."""
     filled = [column for column in columns if any(map(column.of, models))]
     room = _room(filled, models, width)
-    marked = cell_len(OWN_CODE) + 1
-    whole = max(cell_len(model.label) + marked * runs_own_code(model) for model in models) <= room
-    if not whole:
-        filled = [column for column in filled if not column.spare]
+    whole = _longest(models, lambda model: model.label) <= room
+    if not whole and _longest(models, _short) > room:
+        filled = [column for column in filled if not column.spare(width)]
         room = _room(filled, models, width)
     table = Table(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0), header_style=_BOLD
@@ -136,7 +152,7 @@ def _table(title: str, models: Sequence[Model], columns: Sequence[_Column], widt
         if not whole and any(model.name for model in own):
             table.add_row(f"{provider}:")
         for model in own:
-            label = model.label if whole else model.name or model.label
+            label = model.label if whole else _short(model)
             if runs_own_code(model):
                 label = f"{label} {OWN_CODE}"
             if model.successor:
@@ -147,6 +163,17 @@ def _table(title: str, models: Sequence[Model], columns: Sequence[_Column], widt
         if len(models) > _SHORT:
             table.add_section()
     return table
+
+
+def _short(model: Model) -> str:
+    """What a model is called below the name of its provider."""
+    return model.name or model.label
+
+
+def _longest(models: Sequence[Model], called: Callable[[Model], str]) -> int:
+    """Cells that the longest name takes, with its mark."""
+    marked = cell_len(OWN_CODE) + 1
+    return max(cell_len(called(model)) + marked * runs_own_code(model) for model in models)
 
 
 def _room(columns: Sequence[_Column], models: Sequence[Model], width: int) -> int:
@@ -161,12 +188,13 @@ def _footnotes(embedders: Sequence[Model], rerankers: Sequence[Model]) -> Iterat
     if dates:
         read = dates[0] if len(dates) == 1 else f"between {dates[0]} and {dates[-1]}"
         yield f"Prices in US dollars, read {read}, without warrant: check the provider's page."
-    if any(_UNKNOWN in (_price(model), _bill(model)) for model in models):
+    if any(_UNKNOWN in (_price(model), _bill(model), _timed(model)) for model in models):
         yield f"{_UNKNOWN}: not known."
     if embedders:
-        times = [f"{m.label} {_time(m)} on {m.measured}" for m in embedders if m.tokens_per_second]
-        measured = f"; measured: {', '.join(times)}" if times else ""
-        yield f"1M chunks of 480 tokens; vectors as float32{measured}."
+        yield "1M chunks of 480 tokens; vectors as float32."
+        found = {cost(model).by for model in embedders}
+        told = [said for basis, said in _EXPLAINED.items() if basis in found]
+        yield f"Time: {'; '.join(told)}. Why: --json; of your own connection: ragweft models check MODEL."
     if rerankers:
         yield "A search reranks 50 passages of 480 tokens."
     if any(map(runs_own_code, models)):

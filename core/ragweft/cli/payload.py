@@ -83,6 +83,7 @@ def sync_payload(report: SyncReport) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "generation": report.generation,
         "usage": usage_payload(report.usage),
+        "contexts": asdict(report.contexts),
         "warnings": list(report.warnings),
     }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ragweft.errors import RecipeError
-from ragweft.recipe import PRESETS, Embedding, Recipe, load_recipe
+from ragweft.recipe import PRESETS, Context, Embedding, Recipe, load_recipe
 
 __all__ = ["changed_recipe", "named_recipes", "parse_spec"]
 
@@ -56,15 +56,23 @@ def changed_recipe(recipe: Recipe, items: Sequence[str]) -> Recipe:
     """*recipe* with changes, each written SECTION.KEY=VALUE.
 
     Another embedding model starts from the defaults of [embedding]: sizes, prompts and addresses are a model's
-    own.
+    own. So do address, window and prices of another model in [context], and the size of another kind.
 
     Raises:
         RecipeError: there is no such section or key, or a value is not allowed.
     """
     try:
         changes = [_change(item, recipe) for item in items]
-        if any((section, key) == ("embedding", "model") for section, key, _ in changes):
+        named = {(section, key) for section, key, _ in changes}
+        if ("embedding", "model") in named:
             recipe = replace(recipe, embedding=Embedding())
+        context, usual = recipe.context, Context()
+        if ("context", "kind") in named:
+            context = replace(context, max_tokens=usual.max_tokens)
+        if ("context", "model") in named:
+            own = {name: getattr(usual, name) for name in ("base_url", "window", "usd_input", "usd_output")}
+            context = replace(context, **own)
+        recipe = replace(recipe, context=context)
         return _changed(recipe, changes)
     except RecipeError as error:
         raise RecipeError(f"reindex: {error}") from None

@@ -107,6 +107,7 @@ def _wanted(folder: Path, changes: Sequence[str], spec: str | None) -> Recipe | 
 
 
 def _lines(report: Reindexed, folder: Path) -> Iterator[str]:
+    from ragweft.cli.report import written
     from ragweft.cli.wording import counted, money
 
     if not report.changed:
@@ -116,6 +117,8 @@ def _lines(report: Reindexed, folder: Path) -> Iterator[str]:
     yield f"was        {report.was}"
     yield f"is         {report.now}"
     yield f"seconds    {report.seconds:.1f}"
+    if report.contexts.written:
+        yield f"contexts   {written(report.contexts)}"
     if report.usage.calls:
         yield f"spent      {money(report.usage)}"
     yield f"undo       ragweft reindex --recipe {folder / 'ragweft.before.toml'}"

@@ -11,9 +11,9 @@ from ragweft.providers.registry import dollars
 from ragweft.reports import SyncReport
 
 if TYPE_CHECKING:
-    from ragweft.reports import Estimate, Failure
+    from ragweft.reports import Contexts, Estimate, Failure
 
-__all__ = ["estimate_lines", "report_lines", "say_summary", "say_troubles", "summary"]
+__all__ = ["estimate_lines", "report_lines", "say_summary", "say_troubles", "summary", "written"]
 
 _MOST_FAILURES = 10
 
@@ -56,6 +56,8 @@ def report_lines(report: SyncReport) -> Iterator[str]:
             reasons = "  (" + ", ".join(f"{printable(why)} {n:,}" for why, n in ordered) + ")"
         yield f"{name:<10}{count:>{width},}{reasons}"
     yield f"{'seconds':<10}{report.seconds:>{width}.1f}"
+    if report.contexts.written or report.contexts.answered:
+        yield f"{'contexts':<10}{written(report.contexts)}"
     if report.usage.calls:
         yield f"{'spent':<10}{money(report.usage)}"
 
@@ -66,17 +68,55 @@ def estimate_lines(estimate: Estimate, space: str) -> Iterator[str]:
     rows = {
         "documents": f"{estimate.documents:,} new or changed, {estimate.unchanged:,} unchanged",
         "chunks": f"{estimate.chunks:,}",
-        "to embed": f"{counted(estimate.texts, 'text')}{known}" if estimate.texts else "nothing",
     }
+    if estimate.context_model:
+        rows["contexts"] = _contexts(estimate)
+    rows["to embed"] = f"{counted(estimate.texts, 'text')}{known}" if estimate.texts else "nothing"
     if estimate.tokens:  # only of an embedder that bills them
         tuning = f", {estimate.tuning_tokens:,} of them to find the weights" if estimate.tuning_tokens else ""
         rows["tokens"] = f"about {estimate.tokens:,}{tuning}"
-        rows["cost"] = "price not known" if estimate.usd is None else f"about {dollars(estimate.usd)}"
+    if estimate.tokens or estimate.contexts:
+        rows["cost"] = _cost(estimate)
     rows["by"] = space
     if estimate.long_texts:
         rows["too long"] = f"{counted(estimate.long_texts, 'text')} above the model's window, embedded in parts"
     for name, value in rows.items():
         yield f"{name:<11}{value}"
+
+
+def written(contexts: Contexts) -> str:
+    """What a model wrote, and its tokens by what they cost."""
+    kinds = {
+        "fresh": contexts.fresh,
+        "kept by the service": contexts.stored,
+        "read back": contexts.reread,
+        "answered": contexts.answered,
+    }
+    return f"{contexts.written:,} written; tokens: " + ", ".join(
+        f"{n:,} {kind}" for kind, n in kinds.items() if n
+    )
+
+
+def _contexts(estimate: Estimate) -> str:
+    if not estimate.contexts:
+        return f"nothing to ask {estimate.context_model}, they are known"
+    return (
+        f"{estimate.contexts:,} to be written by {estimate.context_model}, about {estimate.context_tokens:,} "
+        f"tokens ({estimate.context_basis})"
+    )
+
+
+def _cost(estimate: Estimate) -> str:
+    """The whole, and what of it goes where if it goes to two places."""
+    if estimate.usd is None:
+        return "price not known"
+    if not estimate.contexts or estimate.context_usd is None or estimate.context_usd_at_most is None:
+        return f"about {dollars(estimate.usd)}"
+    most = f"(at most {dollars(estimate.context_usd_at_most)})"
+    if not estimate.tokens:  # vectors cost nothing
+        return f"about {dollars(estimate.usd)} {most}"
+    contexts, vectors = dollars(estimate.context_usd), dollars(estimate.usd - estimate.context_usd)
+    return f"about {dollars(estimate.usd)}: {contexts} {most} for contexts, {vectors} for vectors"
 
 
 def say_summary(report: SyncReport) -> None:

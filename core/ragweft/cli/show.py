@@ -78,7 +78,7 @@ def _covers(lines: tuple[int, int], line: int) -> bool:
 
 def _document(index: Index, name: str) -> Sequence[Hit] | None:
     """The chunks of the document called *name* or lying at that path; None if there is no such document."""
-    from ragweft.loading import source_uri
+    from ragweft.uris import source_uri
 
     names = [name]
     if "://" not in name:

@@ -74,6 +74,8 @@ def _lines(found: Status) -> Iterator[str]:
     }
     if found.long_texts:
         rows["too long"] = f"{found.long_texts:,} chunks above the model's window, embedded in parts"
+    if found.incomplete:
+        rows["incomplete"] = f"{found.incomplete:,} documents lack contexts; the next sync asks for them again"
     for name, value in rows.items():
         yield f"{name:<12}{value}"
     yield f"{'spent':<12}{money(found.spent)}"

@@ -33,7 +33,9 @@ def sync(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Say what would be done and what it would cost; embed and store nothing."
+            "--dry-run",
+            help="Say what would be done and what it would cost; embed and store nothing. A model that would "
+            "write contexts may be sent one document to count, which is free.",
         ),
     ] = False,
     max_usd: Annotated[

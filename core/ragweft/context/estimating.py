@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ragweft.context.planning import Group
     from ragweft.generation.values import Generator
 
-__all__ = ["ContextEstimate", "Scale", "estimated", "scale_of"]
+__all__ = ["ContextEstimate", "Scale", "estimated", "scale_of", "usual_answer"]
 
 _USUAL_SHARE = 0.75
 """Of the tokens a context may have, what one has, before anything is known."""
@@ -41,6 +41,7 @@ class ContextEstimate:
     """What that comes to; None if the price is not known."""
     usd_at_most: float | None = 0.0
     """A bound, whatever the service keeps and however long the answers are."""
+    model: str = ""
     basis: str = ""
     """What the count of tokens rests on, in words."""
 
@@ -52,6 +53,7 @@ class ContextEstimate:
             tokens=self.tokens + other.tokens,
             usd=_sum(self.usd, other.usd),
             usd_at_most=_sum(self.usd_at_most, other.usd_at_most),
+            model=other.model or self.model,
             basis=other.basis or self.basis,
         )
 
@@ -73,9 +75,7 @@ def scale_of(generator: Generator, measure: Measure, *, max_tokens: int, sample:
 
     *measure* is what its calls have come to, *max_tokens* what a context may have.
     """
-    answer = _USUAL_SHARE * max_tokens
-    if measure.replies >= _ENOUGH:
-        answer = measure.output / measure.replies
+    answer = usual_answer(measure, max_tokens=max_tokens)
     if measure.prompt and measure.quarters:
         return Scale(density=measure.prompt / measure.quarters, answer=answer, basis="as billed so far")
     if sample is not None and (density := _counted(generator, sample)) is not None:
@@ -87,11 +87,18 @@ def scale_of(generator: Generator, measure: Measure, *, max_tokens: int, sample:
     )
 
 
+def usual_answer(measure: Measure, *, max_tokens: int) -> float:
+    """Tokens of an answer, as those of *measure* were, or as of *max_tokens* some are used."""
+    if measure.replies >= _ENOUGH:
+        return measure.output / measure.replies
+    return _USUAL_SHARE * max_tokens
+
+
 def estimated(
     groups: Sequence[Group], generator: Generator, scale: Scale, *, most: int, batch: bool
 ) -> ContextEstimate:
     """What asking for *groups* takes; *most* tokens are the bound of an answer."""
-    total = ContextEstimate(basis=scale.basis)
+    total = ContextEstimate(model=generator.name, basis=scale.basis)
     for group in groups:
         for number, ask in enumerate(group.asks):
             prompt = group.prompt(ask, lasting=batch, asked=generator.keeps == "asked")
@@ -115,7 +122,8 @@ def _billed(group: Group, rest: str, generator: Generator, scale: Scale, *, firs
     if not kept:
         return Tokens(fresh=prefix + own, output=output)
     if not first:
-        return Tokens(fresh=own, cached=prefix, output=output)
+        read = prefix // generator.kept_step * generator.kept_step
+        return Tokens(fresh=prefix + own - read, cached=read, output=output)
     if generator.keeps == "asked":
         return Tokens(fresh=own, written=prefix, output=output)
     return Tokens(fresh=prefix + own, output=output)

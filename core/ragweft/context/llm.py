@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragweft.context.estimating import ContextEstimate, estimated, scale_of
+from ragweft.context.estimating import ContextEstimate, estimated, scale_of, usual_answer
 from ragweft.context.memory import PassingMemory
+from ragweft.context.outline import OutlineContextualizer
 from ragweft.context.planning import job_of
 from ragweft.context.prompts import PROMPT_VERSION
+from ragweft.context.rough import RoughTokenizer
 from ragweft.context.writing import ContextStats, Writer, batching_generator
 from ragweft.errors import RecipeError
 from ragweft.generation import as_generator
 from ragweft.protocols import PlacelessContextualizer
 from ragweft.reports import Failure
+from ragweft.settings import OUTLINED
 
 if TYPE_CHECKING:
+    from ragweft.context.estimating import Scale
     from ragweft.context.memory import ContextMemory
     from ragweft.context.planning import Job
     from ragweft.protocols import Contextualizer, Progress, Tokenizer
@@ -31,6 +35,12 @@ PLACEMENTS = ("prepend", "append")
 _DAY = 26 * 3_600.0
 """Seconds: a batch ends within 24 hours, one way or another."""
 _POLL = 5.0
+_MOST_REFUSED = 3
+"""Times a chunk is asked for that its service or model refuses."""
+_LONG_TOKEN = 12
+"""Characters of a document that hold a token, whatever its script."""
+_MARK = 8
+"""Digits that make two texts differ."""
 
 Item = tuple["Document", Sequence["Chunk"]]
 
@@ -50,8 +60,8 @@ class LLMContextualizer:
         self,
         generator: object,
         *,
-        outline: Contextualizer,
-        tokenizer: Tokenizer,
+        outline: Contextualizer | None = None,
+        tokenizer: Tokenizer | None = None,
         memory: ContextMemory | None = None,
         max_tokens: int = 100,
         placement: str = "prepend",
@@ -63,9 +73,9 @@ class LLMContextualizer:
 
         Args:
             generator: what writes.
-            outline: gives a chunk its context until there is a better one.
-            tokenizer: the embedder's.
-            memory: where contexts are kept; None: in this process only.
+            outline: gives a chunk its context until there is a better one; None: an `OutlineContextualizer`.
+            tokenizer: the embedder's; None: that of the index it is given to, or a rough guess.
+            memory: where contexts are kept; None: in this process only, or with an index in its contexts.db.
             max_tokens: tokens of *tokenizer* a context may have.
             placement: "prepend" or "append", for whoever joins context and chunk.
             batch: ask by the batch, for half the price.
@@ -83,9 +93,13 @@ class LLMContextualizer:
             )
         self.placement = placement
         self._generator = as_generator(generator)
-        self._outline = outline
+        self._given = outline, tokenizer, memory
+        tokenizer = RoughTokenizer() if tokenizer is None else tokenizer
+        if outline is None:
+            outline = OutlineContextualizer(tokenizer=tokenizer, max_tokens=min(OUTLINED, max_tokens))
+        self._outline, self._tokenizer = outline, tokenizer
         self._memory: ContextMemory = PassingMemory() if memory is None else memory
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._batch, self._wait, self._poll = batch, wait, poll
         if batch:
             batching_generator(self._generator)
@@ -101,8 +115,11 @@ class LLMContextualizer:
             count=self._count,
         )
         self._told = self._generator.density
+        self._scale: Scale | None = None
+        """What a sample came to when its service counted it."""
         self._failed: dict[str, dict[bytes, str]] = {}
         self._failures: dict[str, tuple[Failure, ...]] = {}
+        self._refusals: Counter[tuple[str, bytes]] = Counter()
 
     def __repr__(self) -> str:
         return f"LLMContextualizer({self._generator.name})"
@@ -119,9 +136,36 @@ class LLMContextualizer:
             return self._stats
 
     @property
+    def gathers(self) -> bool:
+        """As `AskingContextualizer.gathers`: batches take an hour or a day, however much is in them."""
+        return self._batch
+
+    @property
     def known(self) -> KnownContexts:
         """The same without asking anybody."""
         return KnownContexts(self)
+
+    @property
+    def supposed(self) -> KnownContexts:
+        """As `AskingContextualizer.supposed`."""
+        return KnownContexts(self, supposing=True)
+
+    def settled(self, *, tokenizer: Tokenizer, memory: Callable[[], ContextMemory]) -> LLMContextualizer:
+        """The same with these in the place of what it was not given; it shares the generator."""
+        outline, own_tokenizer, own_memory = self._given
+        if own_memory is not None:
+            return self
+        return LLMContextualizer(
+            self._generator,
+            outline=outline,
+            tokenizer=tokenizer if own_tokenizer is None else own_tokenizer,
+            memory=memory(),
+            max_tokens=self.max_tokens,
+            placement=self.placement,
+            batch=self._batch,
+            wait=self._wait,
+            poll=self._poll,
+        )
 
     def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
         """As `Contextualizer.contextualize`.
@@ -139,7 +183,8 @@ class LLMContextualizer:
     ) -> list[Sequence[Chunk]]:
         """The chunks of every document with their contexts; documents are asked for side by side.
 
-        With batches, give everything at once: it takes two, one after the other, however much it is.
+        With batches, give everything at once: it takes two, one after the other, however much it is. Without
+        any *items*, those batches are taken in that have ended since.
 
         Raises:
             ProviderError: as `contextualize`.
@@ -152,11 +197,14 @@ class LLMContextualizer:
         total = sum(len(job.wanted) for job in jobs)
         density = self._density()
         if self._batch:
-            written = self._writer.by_batch(jobs, density=density, wait=self._wait, poll=self._poll)
+            wait = self._wait if items else 0.0
+            written = self._writer.by_batch(jobs, density=density, wait=wait, poll=self._poll)
         else:
             written = self._writer.one_by_one(jobs, density=density)
+        if progress is not None and total:
+            progress("contexts", 0, total)
         try:
-            for done, _ in enumerate(written if total else (), start=1):
+            for done, _ in enumerate(written if total or not items else (), start=1):
                 if progress is not None:
                     progress("contexts", min(done, total), total)
         finally:
@@ -179,10 +227,14 @@ class LLMContextualizer:
         generator, rough = self._generator, self._density()
         first = next((job for job in jobs if job.wanted), None)
         sample = None
-        if counted and first is not None:
+        if counted and first is not None and self._scale is None:
             (sample,) = self._writer.planned(first, first.wanted[:1], density=rough)
         measure = self._memory.measure(generator.name)
-        scale = scale_of(generator, measure, max_tokens=self._max_tokens, sample=sample)
+        scale = None if measure.prompt else self._scale
+        if scale is None:
+            scale = scale_of(generator, measure, max_tokens=self.max_tokens, sample=sample)
+            if sample is not None and not measure.prompt:
+                self._scale = scale
         # Long documents will be laid out by the same count when it comes to asking.
         self._told = scale.density
         groups = [
@@ -205,17 +257,33 @@ class LLMContextualizer:
     def take_failures(self) -> tuple[Failure, ...]:
         """Everything `unfinished`, for a report; from now on it is asked for again.
 
-        Until then it is not: a document that is contextualised twice in one job comes out the same.
+        Until then it is not: a document that is contextualised twice in one job comes out the same. What was
+        refused three times is left alone for as long as this object lives: every answer is paid for.
         """
         with self._lock:
             found = tuple(one for some in self._failures.values() for one in some)
             self._failures.clear()
-            self._failed.clear()
+            for name, reasons in list(self._failed.items()):
+                self._failed[name] = {
+                    near: reason
+                    for near, reason in reasons.items()
+                    if self._refusals[name, near] >= _MOST_REFUSED
+                }
         return found
 
-    def without_asking(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
-        """*chunks* with the contexts that are kept, and with the outline where there is none."""
-        return self._placed(job_of(document, chunks, self._memory, self._maker))
+    def without_asking(
+        self, document: Document, chunks: Sequence[Chunk], *, supposing: bool = False
+    ) -> Sequence[Chunk]:
+        """*chunks* with the contexts that are kept, and with the outline where there is none.
+
+        *supposing*: where one would be asked for, with some of the document's words, about as many as it has.
+        """
+        job = job_of(document, chunks, self._memory, self._maker)
+        if supposing and job.wanted:
+            length = usual_answer(self._memory.measure(self._generator.name), max_tokens=self.max_tokens)
+            for place in job.wanted:
+                job.settle(place, self._stand_in(job, place, round(length)))
+        return self._placed(job)
 
     def close(self) -> None:
         """Let go of connections; idempotent."""
@@ -242,6 +310,8 @@ class LLMContextualizer:
         for job in jobs:
             name = job.document.id
             reasons = {job.nears[place]: reason for place, reason in job.reasons.items()}
+            with self._lock:
+                self._refusals.update((name, job.nears[place]) for place in job.refused)
             if reasons or name in before:
                 self._memory.note_missing(self._maker, name, reasons)
             with self._lock:
@@ -253,10 +323,20 @@ class LLMContextualizer:
 
     def _placed(self, job: Job) -> list[Chunk]:
         outlined = self._outline.contextualize(job.document, job.chunks)
+        last = self.placement == "append"
         return [
-            replace(chunk, context=job.contexts[place]) if place in job.contexts else chunk
+            replace(chunk, context=job.contexts[place], context_last=last) if place in job.contexts else chunk
             for place, chunk in enumerate(outlined)
         ]
+
+    def _stand_in(self, job: Job, place: int, tokens: int) -> str:
+        """As long as a context, and like it not the same for any two chunks."""
+        text, most = job.document.text, tokens * _LONG_TOKEN
+        start = max(0, min(job.spans[place][0], len(text) - most))
+        excerpt = text[start : start + most]
+        starts = self._tokenizer.encode(excerpt).starts
+        cut = int(starts[tokens]) if tokens < len(starts) else len(excerpt)
+        return f"{job.nears[place].hex()[:_MARK]} {excerpt[:cut]}"
 
     def _count(self, more: ContextStats) -> None:
         with self._lock:
@@ -266,8 +346,10 @@ class LLMContextualizer:
 class KnownContexts:
     """A contextualizer that asks nobody: for estimates, and where no service may be called."""
 
-    def __init__(self, whole: LLMContextualizer) -> None:
+    def __init__(self, whole: LLMContextualizer, *, supposing: bool = False) -> None:
+        """*supposing*: with a text of the same length where a context would be asked for."""
         self._whole = whole
+        self._supposing = supposing
 
     @property
     def fingerprint(self) -> str:
@@ -276,7 +358,7 @@ class KnownContexts:
 
     def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
         """As `LLMContextualizer.without_asking`."""
-        return self._whole.without_asking(document, chunks)
+        return self._whole.without_asking(document, chunks, supposing=self._supposing)
 
     def placeless(self, document: Document, chunk: Chunk) -> str:
         """As `LLMContextualizer.placeless`."""

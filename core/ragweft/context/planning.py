@@ -42,6 +42,8 @@ class Job:
     """Places of chunks to ask for; of equal ones the first."""
     reasons: dict[int, str] = field(default_factory=dict[int, str])
     """Place of a chunk to why it has none."""
+    refused: set[int] = field(default_factory=set[int])
+    """Places of chunks whose answer came and was none, or that the service will not have."""
     renewed: list[Kept] = field(default_factory=list[Kept])
     """Contexts that fit, to be kept as of this document and its present text."""
     places: dict[bytes, list[int]] = field(default_factory=dict[bytes, list[int]])

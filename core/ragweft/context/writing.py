@@ -145,6 +145,8 @@ class Writer:
                     continue
                 else:
                     ask.job.fail(ask.place, outcome.reason)
+                    if outcome.kind != "failed":
+                        ask.job.refused.add(ask.place)
                 yield
             window //= 2
             todo = [(job, sorted(places)) for job, places in shorter.values()]
@@ -191,6 +193,7 @@ class Writer:
             context = self._read(reply, ask.chunk.text)
         except Unfit as error:
             ask.job.fail(ask.place, str(error))
+            ask.job.refused.add(ask.place)
             return
         self._memory.keep(self._maker, ask.job.document.id, [self._kept(ask, context)])
         ask.job.settle(ask.place, context)
@@ -218,6 +221,7 @@ class Writer:
             self._memory.take_in(batch.mark, name, None)
             if asked is not None:
                 asked[0].job.fail(asked[0].place, str(error))
+                asked[0].job.refused.add(asked[0].place)
             return
         if asked is not None:
             kept = self._kept(asked[0], context)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ragweft.embedding.adapters import as_embedder
+from ragweft.deferred import names_of
 from ragweft.embedding.static import StaticEmbedder
+from ragweft.embedding.taken import check_taken
 from ragweft.errors import RecipeError
 from ragweft.providers.third_party import named, third_party
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ragweft.embedding.adapters import as_embedder
     from ragweft.protocols import Embedder
     from ragweft.recipe import Embedding
 
 __all__ = ["StaticEmbedder", "as_embedder", "resolve_embedder"]
+
+__getattr__ = names_of(__name__, {"as_embedder": "ragweft.embedding.adapters"})
 
 
 def _static(name: str, settings: Embedding) -> Embedder:
@@ -105,13 +109,13 @@ def resolve_embedder(settings: Embedding, *, key: str | None = None) -> Embedder
         MissingExtra: the provider's package is not installed.
         ProviderError: the size of a model nobody knows was to be asked, and it did not answer.
     """
-    from ragweft.embedding.services import SERVICES, check_taken, connect
-
     provider, _, name = settings.model.partition(":")
-    _refuse_reranker(provider, name, settings.model)
+    if provider != "static":  # the default, which is one model and known
+        _refuse_reranker(provider, name, settings.model)
     if provider in LOCAL:
         check_taken(settings, TAKEN.get(provider, ()))
         return LOCAL[provider](name, settings)
+    from ragweft.embedding.services import SERVICES, connect
 
     if provider in SERVICES:
         return connect(provider, named(provider, settings.model, name, section="embedding"), settings, key=key)

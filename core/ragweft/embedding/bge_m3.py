@@ -27,6 +27,7 @@ from ragweft.providers.owned import PerProcess
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ragweft.embedding.words import Measure
     from ragweft.types import Space, Vector, Vectors
 
 __all__ = ["BgeM3", "BgeM3Outputs"]
@@ -108,6 +109,11 @@ class BgeM3:
     def window(self) -> int | None:
         """Tokens of one text it reads at once, special tokens among them."""
         return self._dense.window
+
+    @property
+    def measure(self) -> Measure | None:
+        """How the model counts what it will be given."""
+        return self._dense.measure
 
     @property
     def has_lexical_weights(self) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from ragweft.embedding.mean_pooling import loaded, refuse_other_pooling, saved
 from ragweft.embedding.sentence import SentenceTransformerEmbedder
 from ragweft.embedding.unit import unit_rows
+from ragweft.embedding.words import Measure
 from ragweft.errors import ProviderError, RecipeError
 from ragweft.types import Space, Span
 
@@ -128,6 +129,12 @@ class LateChunkingEmbedder(SentenceTransformerEmbedder):
         """The space of this model, read late: its vectors do not meet those of passages read apart."""
         apart = super().space
         return Space(model=apart.model, dims=apart.dims, revision=f"late{self._overlap}-{apart.revision}")
+
+    @property
+    def measure(self) -> Measure | None:
+        """How the model counts; a passage may be as long as it likes, as its document is read in windows."""
+        own = super().measure
+        return None if own is None else Measure(tokenizer=own.tokenizer, room=None)
 
     def too_long(self, texts: Sequence[str]) -> list[int]:  # noqa: ARG002
         """None: a passage above the window is read in windows and pooled as one."""

@@ -19,6 +19,7 @@ from ragweft.embedding.checkpoint import Checkpoint, fingerprint, read_tokenizer
 from ragweft.embedding.known import prompts_in_words, recognised
 from ragweft.embedding.local import Turns, batches, in_batches, needed, room_beside, working
 from ragweft.embedding.unit import unit_rows
+from ragweft.embedding.words import Measure, measured_by
 from ragweft.errors import RecipeError
 from ragweft.providers.windows import in_parts, joined, long_ones
 from ragweft.types import Space
@@ -82,6 +83,7 @@ class OnnxMiniLm:
         self._once = threading.Lock()
         self._session: Any = None
         self._words: Tokenizer | None = None
+        self._measured: Measure | None = None
         self._space: Space | None = None
 
     def __repr__(self) -> str:
@@ -102,6 +104,14 @@ class OnnxMiniLm:
     def window(self) -> int:
         """Tokens of one text it reads at once, special tokens among them."""
         return self._window
+
+    @property
+    def measure(self) -> Measure:
+        """How the model counts what it will be given."""
+        if self._measured is None:
+            _, room = self._measure()
+            self._measured = measured_by(self._tokenizer(), room)
+        return self._measured
 
     @property
     def warning(self) -> str:
@@ -171,9 +181,12 @@ class OnnxMiniLm:
         return lambda text: len(self._tokens(text)) - special, room
 
     def _tokens(self, text: str) -> list[int]:
+        return self._tokenizer().encode(text).ids
+
+    def _tokenizer(self) -> Tokenizer:
         if self._words is None:
             self._words = read_tokenizer(self._folder.folder / "tokenizer.json")
-        return self._words.encode(text).ids
+        return self._words
 
     def _pooled(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """The mean of the token states of each text: shape (len(batch), dims)."""

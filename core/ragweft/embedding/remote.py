@@ -91,6 +91,11 @@ class RemoteEmbedder:
         return self._tariffs["document"].usd_per_million
 
     @property
+    def query_fingerprint(self) -> str:
+        """What decides a query's vector besides space and text."""
+        return f"{self._tariffs['query'].model}\n{self._tariffs['query'].prompt}"
+
+    @property
     def warning(self) -> str:
         """What whoever fills an index with this embedder should know; "" for nothing."""
         if self.window is None and self.limits.cuts:

@@ -16,6 +16,7 @@ import numpy as np
 from ragweft.embedding.known import Known, prompts_in_words, recognised
 from ragweft.embedding.local import LocalModel, allowed_in_a_program, batches, in_batches, room_beside
 from ragweft.embedding.unit import unit_rows
+from ragweft.embedding.words import Measure, measured_by
 from ragweft.errors import RecipeError
 from ragweft.providers.registry import check_dims
 from ragweft.providers.windows import in_parts, joined, long_ones
@@ -104,6 +105,7 @@ class SentenceTransformerEmbedder:
         self._revised = window
         self._space: Space | None = None
         self._counted: _Count | None = None
+        self._measured: Measure | None = None
         self._recognised: Known | None = None
         if self._local.checkpoint is not None:
             _refuse_untrained(self._local.checkpoint, allowed=allow_untrained)
@@ -181,6 +183,19 @@ class SentenceTransformerEmbedder:
             RecipeError: the model cannot be loaded.
         """
         self._local.load()
+
+    @property
+    def measure(self) -> Measure | None:
+        """How the model counts what it will be given; None where only the loaded model could tell."""
+        if self._measured is None:
+            checkpoint = self._local.checkpoint
+            tokenizer = checkpoint.tokenizer() if checkpoint is not None else None
+            if tokenizer is None:
+                return None
+            counted = self._counted = self._count_without_torch()
+            _, room = self._measure("document", counted)
+            self._measured = measured_by(tokenizer, room)
+        return self._measured
 
     def too_long(self, texts: Sequence[str]) -> list[int]:
         """Places of the documents longer than the window, by the model's own tokenizer: embedded in parts."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from ragweft.embedding.connection import Connection, Limits, Tariff, Wire
 from ragweft.embedding.contextual import ContextualRemoteEmbedder
 from ragweft.embedding.remote import RemoteEmbedder
 from ragweft.embedding.static import StaticEmbedder
+from ragweft.embedding.taken import check_taken
 from ragweft.errors import RecipeError
 from ragweft.providers.accounts import account_of
 from ragweft.providers.keys import Secret, find_key, host_of
@@ -22,7 +23,7 @@ from ragweft.types import Space
 if TYPE_CHECKING:
     from ragweft.recipe import Embedding
 
-__all__ = ["SERVICES", "Service", "check_taken", "connect"]
+__all__ = ["SERVICES", "Service", "connect"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,19 +236,6 @@ def connect(provider: str, name: str, settings: Embedding, *, key: str | None = 
         return built(probe.probed_dims())
     finally:
         probe.close()
-
-
-def check_taken(settings: Embedding, taken: Collection[str]) -> None:
-    """Refuse what a provider would ignore.
-
-    Raises:
-        RecipeError: a setting that is not in *taken* has another value than its default.
-    """
-    provider = settings.model.partition(":")[0]
-    for setting in fields(settings):
-        value = getattr(settings, setting.name)
-        if setting.name not in ("model", "dims", "at_once", *taken) and value != setting.default:
-            raise RecipeError(f"[embedding] {setting.name} = {value!r}: {provider} does not take it; remove it")
 
 
 def _key(provider: str, service: Service, settings: Embedding, given: str | None) -> Secret:

@@ -14,7 +14,6 @@ tokenising whole texts, nDCG@10 of the dense leg moved by 0.0 (scifact), +0.5 (c
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -23,23 +22,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragweft.embedding.words import WordTokenizer
 from ragweft.errors import LoadError, RecipeError
-from ragweft.types import Encoding, Space
+from ragweft.types import Space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer as HfTokenizer
 
-    from ragweft.types import TokenIds, Vector, Vectors
+    from ragweft.types import Encoding, TokenIds, Vector, Vectors
 
 __all__ = ["DIMS", "StaticEmbedder"]
 
 DIMS = (64, 128, 256)
 """Prefix sizes the table was trained to stay useful at (Matryoshka)."""
 
-_WORD = re.compile(r"\S{1,64}")
-_MEMO_WORDS = 400_000
-"""Remembered words before the memo starts afresh; the standard library holds 186,000 distinct ones."""
 _TOKENISATION = "words64"
 
 
@@ -65,7 +62,7 @@ class StaticEmbedder:
         self._half: NDArray[np.float16] | None = None
         self._full: Vectors | None = None
         self._unit: Vectors | None = None
-        self._known: _Vocabulary | None = None
+        self._words: WordTokenizer | None = None
         self._lock = threading.Lock()
         self._space = Space(
             model="static:wordllama-l2-supercat",
@@ -83,13 +80,7 @@ class StaticEmbedder:
 
     def encode(self, text: str) -> Encoding:
         """Token numbers of *text*, and for each the code point where its word begins."""
-        words: list[str] = []
-        starts: list[int] = []
-        for match in _WORD.finditer(text):
-            words.append(match.group())
-            starts.append(match.start())
-        ids, lengths = self._tokens(words)
-        return Encoding(ids=ids, starts=np.repeat(np.asarray(starts, dtype=np.int32), lengths))
+        return self._tokenizer().encode(text)
 
     def embed_tokens(self, batch: Sequence[TokenIds]) -> Vectors:
         """Unit mean of the token vectors of each text, float32, shape (len(batch), dims); zero for none."""
@@ -105,12 +96,11 @@ class StaticEmbedder:
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Embed texts to be found: float32, shape (len(texts), dims), unit rows; zero for a blank text."""
-        return self.embed_tokens([self._tokens(_WORD.findall(text))[0] for text in texts])
+        return self.embed_tokens([self._ids(text) for text in texts])
 
     def embed_query(self, text: str) -> Vector:
         """Embed a text to find with: float32, shape (dims,). The table knows no difference of roles."""
-        ids, _ = self._tokens(_WORD.findall(text))
-        total = self._table()[ids].astype(np.float32).sum(axis=0, dtype=np.float32)
+        total = self._table()[self._ids(text)].astype(np.float32).sum(axis=0, dtype=np.float32)
         vector: Vector = _unit(total[np.newaxis, :])[0]
         return vector
 
@@ -120,12 +110,9 @@ class StaticEmbedder:
             self._unit = _unit(np.ascontiguousarray(self._table()[:, :dims], dtype=np.float32))
         return self._unit
 
-    def _tokens(self, words: list[str]) -> tuple[TokenIds, TokenIds]:
-        # One vocabulary object for the whole call: another thread may start a fresh one meanwhile.
-        vocabulary = self._vocabulary()
-        if len(vocabulary) > _MEMO_WORDS:
-            vocabulary = self._known = _Vocabulary(vocabulary.tokenizer)
-        return vocabulary.lookup(words)
+    def _ids(self, text: str) -> TokenIds:
+        tokenizer = self._tokenizer()
+        return tokenizer.tokens(tokenizer.words(text))[0]
 
     def _table(self) -> NDArray[np.float16]:
         if self._half is None:
@@ -134,72 +121,12 @@ class StaticEmbedder:
                     self._half = _load_table(self._files[0])[:, : self._space.dims]
         return self._half
 
-    def _vocabulary(self) -> _Vocabulary:
-        if self._known is None:
+    def _tokenizer(self) -> WordTokenizer:
+        if self._words is None:
             with self._lock:
-                if self._known is None:
-                    self._known = _Vocabulary(_load_tokenizer(self._files[1]))
-        return self._known
-
-
-class _Vocabulary:
-    """Words seen so far and their tokens, laid end to end so that a text is two gathers away.
-
-    Lookups take no lock: a word's number is published in `_numbers` only after the arrays that hold its
-    tokens, and those arrays only ever grow.
-    """
-
-    def __init__(self, tokenizer: HfTokenizer) -> None:
-        self.tokenizer = tokenizer
-        self._numbers: dict[str, int] = {}
-        self._arrays = (np.zeros(1 << 12, np.int32), np.zeros(1 << 12, np.int64), np.zeros(1 << 12, np.int32))
-        self._used = 0
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def lookup(self, words: list[str]) -> tuple[TokenIds, TokenIds]:
-        """Tokens of all *words* in a row, and how many each word has."""
-        get = self._numbers.get
-        found = [get(word) for word in words]
-        if None in found:
-            self._learn({word for word, number in zip(words, found, strict=True) if number is None})
-            known = self._numbers
-            found = [known[word] for word in words]
-        numbers = np.array(found, dtype=np.int64)
-        tokens, offsets, counts = self._arrays
-        lengths = counts[numbers]
-        before = np.cumsum(lengths) - lengths
-        total = int(lengths.sum())
-        index = np.repeat(offsets[numbers] - before, lengths) + np.arange(total)
-        return tokens[index], lengths
-
-    def _learn(self, words: set[str]) -> None:
-        with self._lock:
-            new = sorted(word for word in words if word not in self._numbers)
-            encoded = [self.tokenizer.encode(word, add_special_tokens=False).ids for word in new]
-            first = len(self._numbers)
-            tokens, offsets, counts = self._arrays
-            tokens = _room(tokens, self._used + sum(map(len, encoded)))
-            offsets, counts = _room(offsets, first + len(new)), _room(counts, first + len(new))
-            lengths = np.fromiter(map(len, encoded), dtype=np.int32, count=len(new))
-            last = first + len(new)
-            total = self._used + int(lengths.sum())
-            tokens[self._used : total] = [token for ids in encoded for token in ids]
-            counts[first:last] = lengths
-            offsets[first:last] = self._used + np.cumsum(lengths) - lengths
-            self._used = total
-            self._arrays = tokens, offsets, counts
-            self._numbers.update(zip(new, range(first, last), strict=True))
-
-
-def _room(array: np.ndarray, size: int) -> np.ndarray:
-    if size <= len(array):
-        return array
-    larger = np.zeros(max(size, 2 * len(array)), dtype=array.dtype)
-    larger[: len(array)] = array
-    return larger
+                if self._words is None:
+                    self._words = WordTokenizer(_load_tokenizer(self._files[1]), spaced=False)
+        return self._words
 
 
 def _unit(sums: Vectors) -> Vectors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from ragweft.errors import BudgetExceeded
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ragweft.generation.values import Prompt
     from ragweft.providers.metering import Charge
 
-__all__ = ["about", "as_tokens", "bound", "held", "quarters"]
+__all__ = ["about", "as_tokens", "asked_for", "bound", "held", "purpose_now", "quarters"]
 
 _MARKS = 64
 """Tokens a service puts around a prompt, at most."""
@@ -49,26 +50,48 @@ def bound(prompt: Prompt, max_tokens: int) -> Tokens:
     return Tokens(fresh=rest, written=read, lasting=lasting, output=max_tokens)
 
 
+_PURPOSE: ContextVar[str] = ContextVar("ragweft_purpose", default="context")
+
+
 @contextmanager
-def held(usd: float | None, model: str, estimate: Callable[[], Charge] | None = None) -> Iterator[None]:
-    """`reserved`, in words of this room where there is no price.
+def asked_for(purpose: str) -> Iterator[None]:
+    """Have what is generated within the block charged to *purpose*, "context" otherwise."""
+    token = _PURPOSE.set(purpose)
+    try:
+        yield
+    finally:
+        _PURPOSE.reset(token)
+
+
+def purpose_now() -> str:
+    """What calls are charged to here. To be asked where they begin: their bill may come in another place."""
+    return _PURPOSE.get()
+
+
+@contextmanager
+def held(
+    usd: float | None,
+    model: str,
+    estimate: Callable[[], Charge] | None = None,
+    *,
+    advice: str = "set [context] usd_input and usd_output",
+) -> Iterator[None]:
+    """`reserved`, with *advice* where there is no price.
 
     Raises:
         BudgetExceeded: the call might go over the cap, or has no price that a cap could hold.
     """
     if usd is None:
-        with _priced(model), reserved(None, model):
+        with _priced(model, advice), reserved(None, model):
             pass
     with reserved(usd, model, estimate=estimate):
         yield
 
 
 @contextmanager
-def _priced(model: str) -> Iterator[None]:
+def _priced(model: str, advice: str) -> Iterator[None]:
     try:
         yield
     except BudgetExceeded:
-        raise BudgetExceeded(
-            f"{model}: its price is not known, so no cap can hold; set [context] usd_input and usd_output, or "
-            "leave the cap out"
-        ) from None
+        said = f"{model}: its price is not known, so no cap can hold"
+        raise BudgetExceeded(f"{said}; {advice}, or leave the cap out") from None

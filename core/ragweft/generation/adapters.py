@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from ragweft.errors import ProviderError
-from ragweft.generation.accounting import about, as_tokens, bound, held
+from ragweft.generation.accounting import about, as_tokens, bound, held, purpose_now
 from ragweft.generation.models import GeneratingModel, find
 from ragweft.generation.values import Declined, Generator, Keeps, Prompt, Reply, Stop, Tokens
 from ragweft.providers.background import awaited
@@ -22,7 +22,7 @@ from ragweft.providers.foreign import asking, label, method, model_of, packages
 from ragweft.providers.metering import Charge, charge
 from ragweft.providers.policy import TooLong
 
-__all__ = ["as_generator"]
+__all__ = ["as_generator", "name_of"]
 
 _WINDOW = 32_768
 _SETUP = (401, 402, 403, 404)
@@ -64,10 +64,9 @@ def as_generator(
     known = listed or GeneratingModel(provider=provider, name=name)
     if free:
         known = known.at(input=0.0, output=0.0)
-    shown = model_of(thing)
     return WrappedGenerator(
         way.ask,
-        name=model or (f"{label(thing)}:{shown}" if shown else _named(thing)),
+        name=model or name_of(thing),
         window=window or way.window or known.plain_window or _WINDOW,
         at_once=at_once,
         model=known,
@@ -105,6 +104,11 @@ class WrappedGenerator:
         return self._model.least_kept
 
     @property
+    def kept_step(self) -> int:
+        """As `Generator.kept_step`."""
+        return self._model.kept_step
+
+    @property
     def density(self) -> float:
         """As `Generator.density`."""
         return self._model.density
@@ -123,9 +127,10 @@ class WrappedGenerator:
             BudgetExceeded: the call might cost more than whoever collects allows.
         """
         del stop
+        purpose = purpose_now()
 
         def unanswered() -> Charge:
-            return self._charged(about(prompt, self.density, max_tokens))
+            return self._charged(about(prompt, self.density, max_tokens), purpose)
 
         failures: list[Failure | None] = []
         try:
@@ -146,14 +151,14 @@ class WrappedGenerator:
             raise Declined(error) from error
         if tokens is None:
             tokens = Tokens(fresh=as_tokens(prompt.text, self.density), output=as_tokens(text, self.density))
-        charge(self._charged(tokens))
+        charge(self._charged(tokens, purpose))
         return Reply(text=text, stop=ended, tokens=tokens)
 
     def close(self) -> None:
         """Nothing: the object is its owner's."""
 
-    def _charged(self, tokens: Tokens) -> Charge:
-        return Charge(model=self.name, purpose="context", tokens=tokens.total, usd=self.usd(tokens))
+    def _charged(self, tokens: Tokens, purpose: str) -> Charge:
+        return Charge(model=self.name, purpose=purpose, tokens=tokens.total, usd=self.usd(tokens))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,8 +190,10 @@ def _way(thing: object, listed: GeneratingModel | None) -> _Way:
     return _Way(ask=partial(_by_call, call), keeps="unasked" if unasked else "no")
 
 
-def _named(thing: object) -> str:
-    """A function's own name, or the class of an object."""
+def name_of(thing: object) -> str:
+    """Class and model of an object that shows one, a function's own name, or an object's class."""
+    if shown := model_of(thing):
+        return f"{label(thing)}:{shown}"
     own = getattr(thing, "__qualname__", "")
     if own:
         return f"{getattr(thing, '__module__', '') or 'function'}.{own}"

@@ -55,6 +55,8 @@ class GeneratingModel:
     """Whether the service keeps equal beginnings: where it is asked to, of its own accord, or not."""
     least_kept: int = 1024
     """Tokens a beginning must have to be kept."""
+    kept_step: int = 1
+    """What is read again is a multiple of so many tokens."""
     density: float = 1.0
     """Tokens of four bytes of English, about."""
     thinks: bool = False

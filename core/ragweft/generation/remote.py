@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ragweft.errors import ProviderError
-from ragweft.generation.accounting import about, as_tokens, bound, held
+from ragweft.generation.accounting import about, as_tokens, bound, held, purpose_now
 from ragweft.generation.values import BatchWire, ChatWire, Declined, Prompt, Reply, Tokens
 from ragweft.providers.failures import failure_of
 from ragweft.providers.metering import Charge, charge
@@ -80,6 +80,11 @@ class RemoteGenerator:
     def least_kept(self) -> int:
         """As `Generator.least_kept`."""
         return self._model.least_kept
+
+    @property
+    def kept_step(self) -> int:
+        """As `Generator.kept_step`."""
+        return self._model.kept_step
 
     @property
     def density(self) -> float:
@@ -230,9 +235,11 @@ class RemoteGenerator:
         return max_tokens + (_THOUGHTS if self._model.thinks else 0)
 
     def _cost(self, prompt: Prompt, most: int) -> Callable[[], AbstractContextManager[None]]:
+        purpose = purpose_now()
+
         def unanswered() -> Charge:
             tokens = about(prompt, self.density, most)
-            return Charge(model=self.name, purpose="context", tokens=tokens.total, usd=self.usd(tokens))
+            return Charge(model=self.name, purpose=purpose, tokens=tokens.total, usd=self.usd(tokens))
 
         return partial(held, self.usd(bound(prompt, most)), self.name, unanswered)
 
@@ -242,7 +249,7 @@ class RemoteGenerator:
             tokens = Tokens(
                 fresh=as_tokens(prompt.text, self.density), output=as_tokens(reply.text, self.density)
             )
-        charge(Charge(model=self.name, purpose="context", tokens=tokens.total, usd=self.usd(tokens)))
+        charge(Charge(model=self.name, purpose=purpose_now(), tokens=tokens.total, usd=self.usd(tokens)))
 
 
 def _batching(wire: ChatWire) -> BatchWire:

@@ -132,6 +132,11 @@ class Generator(Protocol):
         ...
 
     @property
+    def kept_step(self) -> int:
+        """What is read again is a multiple of so many tokens."""
+        ...
+
+    @property
     def density(self) -> float:
         """Tokens of four bytes of text, about: what an estimate goes by before anything was billed."""
         ...

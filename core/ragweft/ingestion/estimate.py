@@ -1,4 +1,4 @@
-"""What a sync would cost, before it does: files are read and cut, nothing is embedded or stored."""
+"""What a sync would cost, before it does: files are read and cut, nothing is written, embedded or stored."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ragweft.context.estimating import ContextEstimate
 from ragweft.ingestion.pipeline import batched
 from ragweft.protocols import PricedEmbedder, WindowedEmbedder
 from ragweft.reports import Estimate
@@ -23,10 +24,12 @@ def estimated(pipeline: Pipeline, pending: Iterable[Loaded], tally: Tally) -> Es
     embedder = pipeline.embedder
     documents = chunks = tokens = long = 0
     texts: set[bytes] = set()
+    contexts = ContextEstimate()
     # Objects of other packages count what they are sent, whether their price is known or not.
     count = getattr(embedder, "tokens", None)
     for batch in batched(pending):
-        prepared = [pipeline.cut(loaded) for loaded in batch]
+        prepared, asking = pipeline.suppose(batch)
+        contexts += asking or ContextEstimate()
         documents += len(prepared)
         chunks += sum(len(item.chunks) for item in prepared)
         missing = pipeline.missing(prepared)
@@ -39,6 +42,7 @@ def estimated(pipeline: Pipeline, pending: Iterable[Loaded], tally: Tally) -> Es
     price = (
         embedder.usd_per_million if isinstance(embedder, PricedEmbedder) else getattr(embedder, "price", 0.0)
     )
+    embedding = None if price is None else tokens * price / 1e6
     return Estimate(
         documents=documents,
         unchanged=tally.unchanged,
@@ -46,7 +50,13 @@ def estimated(pipeline: Pipeline, pending: Iterable[Loaded], tally: Tally) -> Es
         chunks=chunks,
         texts=len(texts),
         tokens=tokens,
-        usd=None if price is None else tokens * price / 1e6,
+        usd=None if embedding is None or contexts.usd is None else embedding + contexts.usd,
+        contexts=contexts.calls,
+        context_model=contexts.model,
+        context_tokens=contexts.tokens.total,
+        context_usd=contexts.usd,
+        context_usd_at_most=contexts.usd_at_most,
+        context_basis=contexts.basis,
         long_texts=long,
         seconds=time.perf_counter() - started,
     )

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ragweft.errors import LoadError
-from ragweft.ingestion.pipeline import Loaded, checked_chunk, checked_document
+from ragweft.ingestion.pipeline import Loaded
+from ragweft.ledger.filters import clean_metadata
 from ragweft.types import Chunk, Document
 
-__all__ = ["grouped"]
+__all__ = ["checked_chunk", "checked_document", "grouped"]
 
 
 def grouped(items: Iterable[Document | Chunk]) -> Iterator[Loaded]:
@@ -42,3 +43,46 @@ def grouped(items: Iterable[Document | Chunk]) -> Iterator[Loaded]:
             raise LoadError(f"document {document_id!r} is given both whole and in chunks; choose one")
         chunks = [replace(chunk, ordinal=place) for place, chunk in enumerate(fresh.values())]
         yield Loaded(document=Document(id=document_id, text=""), chunks=chunks)
+
+
+def checked_document(document: Document) -> Document:
+    """A document given by a program, with its metadata as it will be stored.
+
+    Raises:
+        LoadError: the id is empty, the text is not text, or the metadata cannot be stored.
+    """
+    owner = f"document {document.id!r}"
+    if not isinstance(document.id, str) or not document.id:
+        raise LoadError(f"{owner}: the id must be text and not empty")
+    for text in (document.id, document.text, document.title or "", document.source or "", document.format):
+        _check_text(text, owner)
+    metadata = clean_metadata(document.metadata, owner=owner)
+    named = metadata.get("source")
+    source = document.source or (named if isinstance(named, str) and named else None)
+    return replace(document, metadata=metadata, source=source)
+
+
+def checked_chunk(chunk: Chunk) -> Chunk:
+    """A chunk given by a program, with its metadata as it will be stored.
+
+    Raises:
+        LoadError: an id is empty, a text is not text, or the metadata cannot be stored.
+    """
+    owner = f"chunk {chunk.id!r}"
+    if not chunk.id or not chunk.document_id:
+        raise LoadError(f"{owner}: id and document_id must not be empty")
+    for text in (chunk.id, chunk.document_id, chunk.text, chunk.context, *chunk.headings):
+        _check_text(text, owner)
+    return replace(chunk, metadata=clean_metadata(chunk.metadata, owner=owner))
+
+
+def _check_text(text: str, owner: str) -> None:
+    if not isinstance(text, str):
+        raise LoadError(f"{owner}: the text is a {type(text).__name__}; decode it to str first")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise LoadError(
+            f"{owner}: a lone surrogate at offset {error.start} of a text cannot be stored; "
+            "clean the text with .encode('utf-8', 'replace').decode()"
+        ) from None

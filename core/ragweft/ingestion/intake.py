@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from ragweft.assembly import Parts
     from ragweft.ingestion.takeover import Page, Reuse
     from ragweft.protocols import Loader, Progress
-    from ragweft.reports import Estimate, SyncReport
+    from ragweft.reports import Estimate, Failure, SyncReport
     from ragweft.types import Chunk, Document, Metadata
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "about_contexts"]
+
+_MOST_TOLD = 10
+"""Documents that are named in warnings."""
 
 
 class Intake:
@@ -47,10 +50,15 @@ class Intake:
         parts = self._parts
         with self._busy, Leveller(parts, chroma=level) as leveller:
             long = parts.store.count_long()
+            parts.pipeline.take_failures()  # of a job that was broken off
+            before = parts.pipeline.contexts
             run = self._run(progress, leveller.notice)
             run.run(paths)
             parts.pipeline.fill_in(parts.ledger, progress)
-        return self._finished(run.tally, progress, level=level, long=long)
+            missed = about_contexts(parts.pipeline.take_failures())
+            written = parts.pipeline.contexts - before
+        report = self._finished(run.tally, progress, level=level, long=long, warnings=missed)
+        return replace(report, contexts=written)
 
     def estimate(self, paths: Sequence[Path], *, progress: Progress) -> Estimate:
         """See `Index.estimate`."""
@@ -76,16 +84,23 @@ class Intake:
         parts = self._parts
         with self._busy, Leveller(parts, chroma=True) as leveller:
             long = parts.store.count_long()
+            parts.pipeline.take_failures()
+            before = parts.pipeline.contexts
             tally = Tally()
-            for batch in batched(grouped(items)):
+            pending = parts.pipeline.ahead(grouped(items), progress=progress)
+            for batch in batched(pending, seconds=parts.pipeline.seconds):
                 progress("adding", tally.added + tally.updated + tally.unchanged, None)
                 fresh = self._changed(batch)
                 tally.unchanged += len(batch) - len(fresh)
                 if fresh:
-                    tally.count(parts.ledger.commit(parts.pipeline.prepare(fresh), kind="add"))
+                    prepared = parts.pipeline.prepare(fresh, progress=progress)
+                    tally.count(parts.ledger.commit(prepared, kind="add"))
                     leveller.notice()
             parts.pipeline.fill_in(parts.ledger, progress)
-        return self._finished(tally, progress, level=True, long=long)
+            missed = about_contexts(parts.pipeline.take_failures())
+            written = parts.pipeline.contexts - before
+        report = self._finished(tally, progress, level=True, long=long, warnings=missed)
+        return replace(report, contexts=written)
 
     def take_over(
         self, pages: Iterable[Page], *, total: int, owner: str | None, reuse: Reuse, progress: Progress
@@ -146,14 +161,22 @@ class Intake:
         return [loaded for loaded in batch if not same(loaded)]
 
     def _finished(
-        self, tally: Tally, progress: Progress, *, level: bool, long: int | None = None
+        self,
+        tally: Tally,
+        progress: Progress,
+        *,
+        level: bool,
+        long: int | None = None,
+        warnings: Sequence[str] = (),
     ) -> SyncReport:
-        """The report; *long* texts had been embedded in parts before."""
+        """The report, with *warnings*; *long* texts had been embedded in parts before."""
         parts = self._parts
         parts.followers.flat.catch_up()
         parts.followers.lexical.catch_up()
         chroma = parts.followers.chroma
-        warnings = [] if long is None else _about_long_texts(parts, parts.store.count_long() - long)
+        warnings = [*warnings]
+        if long is not None:
+            warnings += _about_long_texts(parts, parts.store.count_long() - long)
         if chroma is not None and level and not chroma.reported_level():
             try:
                 chroma.catch_up(wait=False, progress=partial(progress, "Chroma"))
@@ -164,6 +187,14 @@ class Intake:
             report_followers(parts)
         with parts.ledger.snapshot() as snapshot:
             return replace(tally.report(), generation=snapshot.generation, warnings=tuple(warnings))
+
+
+def about_contexts(failures: Sequence[Failure]) -> list[str]:
+    """What to say of contexts that could not be had: the first ten documents, and how many more."""
+    told = [f"{failure.source}: {failure.reason}" for failure in failures[:_MOST_TOLD]]
+    if more := len(failures) - len(told):
+        told.append(f"{more:,} more kept their outline contexts")
+    return [*told, "what kept its outline context is found by it; the next sync asks again"] if told else []
 
 
 def _about_long_texts(parts: Parts, count: int) -> list[str]:

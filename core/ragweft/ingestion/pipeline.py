@@ -10,16 +10,17 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ragweft.chunking.lines import numbered
-from ragweft.errors import LoadError, ProviderError
+from ragweft.errors import ProviderError
+from ragweft.ingestion.placing import Placing
 from ragweft.ingestion.word_weights import small_batches
-from ragweft.ledger.filters import clean_metadata
+from ragweft.ledger.schema import INCOMPLETE
 from ragweft.ledger.writer import Prepared, digest_of
 from ragweft.places import packed_places
+from ragweft.progress import silent
 from ragweft.protocols import (
     BatchEmbedder,
     ContextualEmbedder,
@@ -30,17 +31,22 @@ from ragweft.protocols import (
 )
 
 if TYPE_CHECKING:
+    from ragweft.context.estimating import ContextEstimate
     from ragweft.ingestion.word_weights import WordWeights
     from ragweft.ledger.ledger import Ledger
     from ragweft.ledger.vector_store import VectorStore
     from ragweft.protocols import Chunker, Contextualizer, Embedder, OnePassEmbedder, Progress, Tokenizer
+    from ragweft.reports import Contexts, Failure
     from ragweft.types import Chunk, Document, TokenIds, Vectors
 
-__all__ = ["Loaded", "Pipeline", "batched"]
+__all__ = ["Closing", "Loaded", "Pipeline", "batched"]
 
 _BATCH_CHARACTERS = 64 * 2**20
 _FIRST_BATCH = 2**18
 _BATCH_SECONDS = 2.0
+_ASKED_SECONDS = 30.0
+"""Of a batch whose contexts are asked for: these are kept one by one, and the more are asked for together the
+more go side by side."""
 _EMBED_BATCH = 1_024
 """Texts embedded and stored at once: bounds what a crash can lose of paid work."""
 
@@ -56,6 +62,14 @@ class Loaded:
     mtime_ns: int | None = None
 
 
+class Closing(Protocol):
+    """What has something open."""
+
+    def close(self) -> None:
+        """Let go of it; idempotent."""
+        ...
+
+
 class Pipeline:
     """Chunker, contextualiser and embedder of one index."""
 
@@ -68,13 +82,16 @@ class Pipeline:
         vocabulary: Tokenizer,
         store: VectorStore,
         words: WordWeights | None = None,
+        owned: Sequence[Closing] = (),
     ) -> None:
         """*vocabulary* gives the tokens that are stored with every chunk, for late interaction.
 
-        *words* has word weights stored beside the vectors.
+        *words* has word weights stored beside the vectors. *owned* are closed with it.
         """
-        self._chunker = chunker
-        self._contextualizer = contextualizer
+        self._placing = Placing(chunker, contextualizer)
+        self._owned = owned
+        self.seconds = _ASKED_SECONDS if self._placing.asks else _BATCH_SECONDS
+        """About how long the work of one commit should take; see `batched`."""
         self.embedder = embedder
         self._vocabulary = vocabulary
         # An embedder that works from these very tokens is spared reading the text again.
@@ -90,7 +107,7 @@ class Pipeline:
         )
         sent = " | placeless" if self._placeless is not None else ""
         sent += " | in stretches" if isinstance(embedder, ContextualEmbedder) else ""
-        self.fingerprint = f"{chunker.fingerprint} | {contextualizer.fingerprint}{sent}"
+        self.fingerprint = f"{self._placing.fingerprint}{sent}"
         """How documents are cut, placed and sent: a stored document with another one is cut anew."""
         self.given = f"given{sent}"
         """The same of documents that are given in chunks."""
@@ -105,31 +122,63 @@ class Pipeline:
         places = () if document.places is None else (packed_places(document.places),)
         return digest_of(*said, *places)
 
-    def prepare(self, batch: Sequence[Loaded]) -> list[Prepared]:
+    def ahead(self, loaded: Iterable[Loaded], *, progress: Progress = silent) -> Iterator[Loaded]:
+        """Every document that will be prepared, on its way there; see `Placing.ahead`.
+
+        Raises:
+            ProviderError: as `prepare`.
+            BudgetExceeded: as `prepare`.
+        """
+        return self._placing.ahead(loaded, progress=progress)
+
+    def prepare(self, batch: Sequence[Loaded], *, progress: Progress = silent) -> list[Prepared]:
         """Cut, place and embed; on return every vector of the batch is durable.
 
         Raises:
-            ProviderError: the embedder failed or answered with wrong counts or values.
+            ProviderError: the embedder, or the model that writes contexts, failed or answered with wrong counts
+                or values; what came is kept.
+            BudgetExceeded: going on might cost more than whoever collects allows; likewise.
         """
-        prepared = [self.cut(loaded) for loaded in batch]
+        whole = [loaded.document for loaded in batch if loaded.chunks is None]
+        prepared = self._prepared(batch, self._placing.chunks(whole, progress=progress))
         self.embed(prepared)
         return prepared
 
-    def cut(self, loaded: Loaded) -> Prepared:
-        """Cut and place one document; nothing is embedded."""
+    def cut(self, batch: Sequence[Loaded]) -> list[Prepared]:
+        """Cut and place; nothing is embedded and nobody asked for a context that is not there."""
+        whole = [loaded.document for loaded in batch if loaded.chunks is None]
+        return self._prepared(batch, self._placing.known(whole))
+
+    def suppose(self, batch: Sequence[Loaded]) -> tuple[list[Prepared], ContextEstimate | None]:
+        """As `cut`, with stand-ins for the contexts `prepare` would ask for, and what asking would take."""
+        whole = [loaded.document for loaded in batch if loaded.chunks is None]
+        chunks, asking = self._placing.supposed(whole)
+        return self._prepared(batch, chunks), asking
+
+    def take_failures(self) -> Sequence[Failure]:
+        """Why contexts could not be had since this was last called; from now on they are asked for again."""
+        return self._placing.take_failures()
+
+    @property
+    def contexts(self) -> Contexts:
+        """What a language model has written so far."""
+        return self._placing.contexts
+
+    def close(self) -> None:
+        """Let go of what was opened for it. Idempotent."""
+        for part in self._owned:
+            part.close()
+
+    def _prepared(self, batch: Sequence[Loaded], cut: Sequence[Sequence[Chunk]]) -> list[Prepared]:
+        """*cut* are the chunks of those documents that were not given in chunks."""
+        own = iter(cut)
+        return [self._ready(loaded, next(own) if loaded.chunks is None else loaded.chunks) for loaded in batch]
+
+    def _ready(self, loaded: Loaded, chunks: Sequence[Chunk]) -> Prepared:
         document = loaded.document
+        pipeline = self.given
         if loaded.chunks is None:
-            bare = self._chunker.chunk(document)
-            placed = self._contextualizer.contextualize(document, bare)
-            if len(placed) != len(bare):
-                raise ProviderError(
-                    f"{document.id}: the contextualizer returned {len(placed)} of {len(bare)} chunks; "
-                    'fix it or set [context] kind = "none"',
-                    retryable=False,
-                )
-            chunks = numbered(document, placed)
-        else:
-            chunks = list(loaded.chunks)
+            pipeline = f"{self.fingerprint}{INCOMPLETE if self._placing.unfinished(document) else ''}"
         digest = self.digest(document)
         # Where a document came from is not for its metadata to say: `sources` and removal rely on it.
         own = {} if document.source is None else {"source": document.source}
@@ -140,7 +189,7 @@ class Pipeline:
         return Prepared(
             document=document,
             digest=digest,
-            pipeline=self.fingerprint if loaded.chunks is None else self.given,
+            pipeline=pipeline,
             chunks=chunks,
             sent=sent,
             groups=groups,
@@ -273,10 +322,10 @@ class Pipeline:
         return sent, groups, inputs
 
 
-def batched(items: Iterable[Loaded]) -> Iterator[list[Loaded]]:
-    """Group documents into commits: whole documents, about two seconds of work and at most 64 MB of text each.
+def batched(items: Iterable[Loaded], *, seconds: float = _BATCH_SECONDS) -> Iterator[list[Loaded]]:
+    """Group documents into commits: whole documents, about *seconds* of work and at most 64 MB of text each.
 
-    How much text two seconds are is learned from the batches before; it depends on the embedder.
+    How much text that is is learned from the batches before; it depends on the embedder.
     """
     limit = _FIRST_BATCH
     batch: list[Loaded] = []
@@ -287,51 +336,8 @@ def batched(items: Iterable[Loaded]) -> Iterator[list[Loaded]]:
         if size >= limit or time.monotonic() - started >= _BATCH_SECONDS:
             yield batch
             spent = max(time.monotonic() - started, 0.01)
-            limit = int(min(max(size * _BATCH_SECONDS / spent, limit / 4, _FIRST_BATCH / 16), limit * 4))
+            limit = int(min(max(size * seconds / spent, limit / 4, _FIRST_BATCH / 16), limit * 4))
             limit = min(limit, _BATCH_CHARACTERS)
             batch, size, started = [], 0, time.monotonic()
     if batch:
         yield batch
-
-
-def checked_document(document: Document) -> Document:
-    """A document given by a program, with its metadata as it will be stored.
-
-    Raises:
-        LoadError: the id is empty, the text is not text, or the metadata cannot be stored.
-    """
-    owner = f"document {document.id!r}"
-    if not isinstance(document.id, str) or not document.id:
-        raise LoadError(f"{owner}: the id must be text and not empty")
-    for text in (document.id, document.text, document.title or "", document.source or "", document.format):
-        _check_text(text, owner)
-    metadata = clean_metadata(document.metadata, owner=owner)
-    named = metadata.get("source")
-    source = document.source or (named if isinstance(named, str) and named else None)
-    return replace(document, metadata=metadata, source=source)
-
-
-def checked_chunk(chunk: Chunk) -> Chunk:
-    """A chunk given by a program, with its metadata as it will be stored.
-
-    Raises:
-        LoadError: an id is empty, a text is not text, or the metadata cannot be stored.
-    """
-    owner = f"chunk {chunk.id!r}"
-    if not chunk.id or not chunk.document_id:
-        raise LoadError(f"{owner}: id and document_id must not be empty")
-    for text in (chunk.id, chunk.document_id, chunk.text, chunk.context, *chunk.headings):
-        _check_text(text, owner)
-    return replace(chunk, metadata=clean_metadata(chunk.metadata, owner=owner))
-
-
-def _check_text(text: str, owner: str) -> None:
-    if not isinstance(text, str):
-        raise LoadError(f"{owner}: the text is a {type(text).__name__}; decode it to str first")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise LoadError(
-            f"{owner}: a lone surrogate at offset {error.start} of a text cannot be stored; "
-            "clean the text with .encode('utf-8', 'replace').decode()"
-        ) from None

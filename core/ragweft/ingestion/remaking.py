@@ -59,8 +59,9 @@ class Remaking:
         while True:
             with self._ledger.snapshot() as snapshot:
                 keys, upto = snapshot.document_keys(since=since), snapshot.generation
-            for batch in batched(self._read(keys)):
-                self._pipeline.prepare(batch)
+            pending = self._pipeline.ahead(self._read(keys), progress=self._progress)
+            for batch in batched(pending, seconds=self._pipeline.seconds):
+                self._pipeline.prepare(batch, progress=self._progress)
             seen += len(keys)
             if self._ledger.remake(self._rewritten, upto=upto, space=space, recipe=recipe):
                 return seen
@@ -101,7 +102,7 @@ class Remaking:
                     yield self._loaded(snapshot, stored)
 
         for batch in batched(outdated()):
-            prepared = [self._pipeline.cut(loaded) for loaded in batch]
+            prepared = self._pipeline.cut(batch)
             if self._pipeline.missing(prepared):
                 raise RagweftError(
                     f"{batch[0].document.id}: was cut or placed otherwise a second time, so nothing was "

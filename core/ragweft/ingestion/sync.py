@@ -143,8 +143,10 @@ class Sync:
         states = self._ledger.synced_under(source_uri(root))
         touched: list[DocumentState] = []
         lost: set[str] = set()
-        for batch in batched(self._changed(found, states, touched, lost)):
-            prepared = self._pipeline.prepare(batch)
+        pipeline = self._pipeline
+        pending = pipeline.ahead(self._changed(found, states, touched, lost), progress=self._progress)
+        for batch in batched(pending, seconds=pipeline.seconds):
+            prepared = pipeline.prepare(batch, progress=self._progress)
             self.tally.count(self._ledger.commit(prepared, kind="sync"))
             self._committed()
         self._ledger.touch(touched)

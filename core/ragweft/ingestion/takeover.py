@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ragweft.errors import LoadError, RecipeError
-from ragweft.ingestion.pipeline import Loaded, checked_chunk
+from ragweft.ingestion.given import checked_chunk
+from ragweft.ingestion.pipeline import Loaded
 from ragweft.protocols import ContextualEmbedder
 from ragweft.reports import Failure
 from ragweft.types import Chunk, Document
@@ -72,7 +73,7 @@ class Takeover:
         for page in chain(first, paged):
             self._progress("taking over", done, total)
             entries = list(self._entries(page, tally))
-            prepared = [parts.pipeline.cut(loaded) for loaded in _by_document(entries)]
+            prepared = parts.pipeline.cut(_by_document(entries))
             vectors = {entry.chunk.id: entry.vector for entry in entries if entry.vector is not None}
             if same:
                 digests = {

@@ -78,17 +78,23 @@ class Database:
                 raise
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A read transaction: one consistent state of the file until it ends."""
-        with self._begin("BEGIN") as connection:
+    def read(self, *, patience: float = _BUSY_SECONDS) -> Iterator[Connection]:
+        """A read transaction: one consistent state of the file until it ends.
+
+        Whoever locks others out is waited for *patience* seconds.
+        """
+        with self._begin("BEGIN", patience) as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A write transaction: committed, durable, when the block ends; rolled back if it raises."""
+    def write(self, *, patience: float = _BUSY_SECONDS) -> Iterator[Connection]:
+        """A write transaction: committed, durable, when the block ends; rolled back if it raises.
+
+        Another writer is waited for *patience* seconds.
+        """
         if self._read_only:
             raise IndexLocked(f"{self._path.parent}: the index is read-only; open it where it can be written")
-        with self._begin("BEGIN IMMEDIATE") as connection:
+        with self._begin("BEGIN IMMEDIATE", patience) as connection:
             yield connection
 
     def checkpoint(self, *, force: bool = False) -> None:
@@ -122,9 +128,9 @@ class Database:
                 self._scratch = None
 
     @contextmanager
-    def _begin(self, statement: str) -> Iterator[Connection]:
+    def _begin(self, statement: str, patience: float) -> Iterator[Connection]:
         try:
-            with self._live_engine().connect() as connection:
+            with self._live_engine().connect() as connection, _patient(connection, patience):
                 connection.exec_driver_sql(statement)
                 try:
                     yield connection
@@ -136,7 +142,7 @@ class Database:
                         connection.exec_driver_sql("ROLLBACK")
                     raise
         except DBAPIError as error:
-            raise _explained(error, self._path) from error
+            raise _explained(error, self._path, patience) from error
 
     def _live_engine(self) -> Engine:
         if self._pid != os.getpid():
@@ -196,6 +202,20 @@ class Database:
         return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
 
 
+@contextmanager
+def _patient(connection: Connection, seconds: float) -> Iterator[None]:
+    """Have *connection*, which goes back to its pool, wait for locks no longer than *seconds*."""
+    if seconds == _BUSY_SECONDS:
+        yield
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+    try:
+        yield
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
+
+
 def _add_columns(connection: Connection, tables: MetaData) -> None:
     """Give a file that an older ragweft made the columns it lacks; they may all be empty."""
     for table in tables.sorted_tables:
@@ -226,13 +246,13 @@ def refuse_network_filesystem(folder: Path) -> None:
         raise IndexLocked(f"{folder}: lies on a network file system ({kind}); keep the index on a local disk")
 
 
-def _explained(error: DBAPIError, path: Path) -> RagweftError:
+def _explained(error: DBAPIError, path: Path, patience: float) -> RagweftError:
     reason: Any = error.orig
     said = str(reason).lower()
     if "full" in said:
         return IndexLocked(f"{path.parent}: the disk is full; what was acknowledged is kept, free some space")
     if "locked" in said or "busy" in said:
-        return IndexLocked(f"{path}: held by another process for over {_BUSY_SECONDS:.0f} s; try again")
+        return IndexLocked(f"{path}: held by another process for over {patience:g} s; try again")
     if "readonly" in said or "read-only" in said or "unable to open" in said:
         return IndexLocked(f"{path}: cannot be written or opened ({reason}); check its permissions")
     return IndexDamaged(f"{path}: {reason}; restore it from a backup or sync into a new index")

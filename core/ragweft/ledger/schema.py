@@ -1,8 +1,8 @@
 """The tables of the two SQLite files. See docs/architecture.md for how they are used.
 
 ledger.db is the truth: documents, rows (versions of chunks), contexts, metadata, the journal, charges.
-vectors.db remembers every vector ever computed by (space, digest of what was embedded), and beside it the word
-weights of the same text where they are wanted.
+vectors.db remembers every vector ever computed by (space, digest of what was embedded), beside it the word
+weights of the same text where they are wanted, and vectors of the questions that were asked last.
 
 A row is alive at generation g when `born <= g < died`. SQLite's own snapshots make every read consistent; born
 and died are what followers replay.
@@ -11,6 +11,7 @@ and died are what followers replay.
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -26,6 +27,7 @@ from sqlalchemy import (
 
 __all__ = [
     "ALIVE",
+    "INCOMPLETE",
     "LEDGER",
     "SCHEMA_VERSION",
     "VECTORS",
@@ -39,6 +41,7 @@ __all__ = [
     "long_texts",
     "metadatas",
     "profiles",
+    "query_vectors",
     "spaces",
     "sparse_vectors",
     "vectors",
@@ -47,6 +50,9 @@ __all__ = [
 SCHEMA_VERSION = 1
 ALIVE = 2**62
 """`died` of a living row: later than any generation."""
+INCOMPLETE = " | incomplete"
+"""Ends the `pipeline` of a document with chunks whose context could not be had: no pipeline is called so, and
+the next sync takes it in again."""
 
 LEDGER = MetaData()
 VECTORS = MetaData()
@@ -96,8 +102,9 @@ documents = Table(
     Column("places", Text),
 )
 """`text` is compressed by zlib, NULL for pre-chunked input; `digest` covers text, title, format and metadata;
-`size` and `mtime_ns` are the file's when it was last read; `pipeline` names how it was chunked; `places` is the
-JSON of `places.packed_places`, NULL for a document of lines."""
+`size` and `mtime_ns` are the file's when it was last read; `pipeline` names how it was chunked, with
+`INCOMPLETE` behind it if something has to be made up for; `places` is the JSON of `places.packed_places`, NULL
+for a document of lines."""
 
 chunks = Table(
     "chunks",
@@ -118,12 +125,14 @@ chunks = Table(
     Column("metadata", Integer, ForeignKey("metadatas.id"), nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("tokens", LargeBinary),
+    Column("context_last", Boolean),
     Column("born", Integer, nullable=False),
     Column("died", Integer, nullable=False, default=ALIVE),
     sqlite_autoincrement=True,
 )
 """`row` is never used twice, even after the row is gone; `tokens` are those of the static table, whatever
-embeds, for late interaction to read: little-endian int32."""
+embeds, for late interaction to read: little-endian int32; `context_last` is NULL for a context before its
+text."""
 
 Index("chunks_document", chunks.c.document, chunks.c.died)
 Index("chunks_metadata", chunks.c.metadata, chunks.c.died)
@@ -214,3 +223,18 @@ sparse_vectors = Table(
 )
 """Learned word weights by the keys of `vectors`; `weights` is what `vectors.sparse_rows.packed` gives, empty
 for a text without words. Lines are never changed or deleted, so `id` tells what is new."""
+
+query_vectors = Table(
+    "query_vectors",
+    VECTORS,
+    Column("id", Integer, primary_key=True),
+    Column("space", Integer, ForeignKey("spaces.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Column("used", Float, nullable=False),
+    UniqueConstraint("space", "digest"),
+)
+"""Of questions that were paid for, as many as `query_store.MOST`; `vector` as in `vectors`, `used` when it last
+served, to the day. The question itself is nowhere: `digest` is `query_store.query_digest`."""
+
+Index("query_vectors_used", query_vectors.c.used)

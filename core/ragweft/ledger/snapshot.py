@@ -13,9 +13,9 @@ import numpy as np
 from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from ragweft.ledger.profile import newest_number, read_profile
-from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, metadatas
+from ragweft.ledger.schema import ALIVE, INCOMPLETE, chunks, contexts, documents, facts, metadatas
 from ragweft.places import unpacked_places
-from ragweft.types import Chunk, Document, Span
+from ragweft.types import Chunk, Document, Span, joined
 
 if TYPE_CHECKING:
     from ragweft.ledger.profile import Profile
@@ -61,12 +61,14 @@ class Inputs:
     """"" for none."""
     own_texts: Sequence[str]
     """Without their contexts."""
+    lasts: Sequence[bool]
+    """Whether the context stands last."""
 
     @property
     def texts(self) -> list[str]:
         """The indexed texts: context and own text, as `Chunk.indexed_text` joins them."""
-        pairs = zip(self.contexts, self.own_texts, strict=True)
-        return [f"{context}\n\n{text}" if context else text for context, text in pairs]
+        parts = zip(self.contexts, self.own_texts, self.lasts, strict=True)
+        return [joined(context, text, last=last) for context, text, last in parts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,13 @@ _HYDRATE = (
 _HYDRATE_ROWS = _HYDRATE.where(_asked(chunks.c.row))
 _MATCHING = select(chunks.c.row).where(_asked(chunks.c.metadata), chunks.c.died == ALIVE)
 _INPUTS = (
-    select(chunks.c.row, chunks.c.digest, chunks.c.text, contexts.c.text.label("context_text"))
+    select(
+        chunks.c.row,
+        chunks.c.digest,
+        chunks.c.text,
+        chunks.c.context_last,
+        contexts.c.text.label("context_text"),
+    )
     .join(contexts, contexts.c.id == chunks.c.context)
     .where(_asked(chunks.c.row))
     .order_by(chunks.c.row)
@@ -242,6 +250,7 @@ class Snapshot:
             digests=[r.digest for r in found],
             contexts=[r.context_text for r in found],
             own_texts=[r.text for r in found],
+            lasts=[bool(r.context_last) for r in found],
         )
 
     def digests(self, rows: Sequence[int]) -> tuple[Rows, list[bytes]]:
@@ -286,6 +295,11 @@ class Snapshot:
         """Documents, also those without chunks."""
         return int(self._connection.execute(select(func.count()).select_from(documents)).scalar_one())
 
+    def count_incomplete(self) -> int:
+        """Documents with chunks whose context could not be had."""
+        query = select(func.count()).select_from(documents).where(documents.c.pipeline.endswith(INCOMPLETE))
+        return int(self._connection.execute(query).scalar_one())
+
 
 def _stored(row: RowMapping) -> StoredChunk:
     span = None if row["start"] is None else Span(start=row["start"], end=row["end"])
@@ -296,6 +310,7 @@ def _stored(row: RowMapping) -> StoredChunk:
         text=row["text"],
         ordinal=row["ordinal"],
         context=row["context_text"],
+        context_last=bool(row["context_last"]),
         span=span,
         headings=tuple(json.loads(row["headings"])),
         lines=lines,

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from ragweft.errors import IndexDamaged, SpaceMismatch
 from ragweft.ledger.database import Database
+from ragweft.ledger.query_store import QueryStore
 from ragweft.ledger.schema import VECTORS, long_texts, spaces, sparse_vectors, vectors
 from ragweft.vectors.sparse_rows import unpacked
 
@@ -63,6 +64,8 @@ class VectorStore:
         except BaseException:
             self._database.close()
             raise
+        self.queries = QueryStore(self._database, self._space, space.dims, read_only=read_only)
+        """Vectors of questions, which are forgotten in time; those that are put here never are."""
 
     def known(self, digests: Sequence[bytes]) -> set[bytes]:
         """Those of *digests* whose vector is stored."""

@@ -276,6 +276,7 @@ class _Batch:
             "metadata": self._metadatas[_json(chunk.metadata)],
             "digest": item.inputs[place],
             "tokens": item.tokens[place],
+            "context_last": chunk.context_last or None,
             "born": generation,
             "died": ALIVE,
         }
@@ -300,7 +301,7 @@ class _Batch:
 
 _SAME = (
     *("chunk_id", "ordinal", "digest", "metadata", "headings"),
-    *("first_line", "last_line", "first_place", "last_place", "context", "start", "end"),
+    *("first_line", "last_line", "first_place", "last_place", "context", "context_last", "start", "end"),
 )
 
 _LIVING = select(chunks.c.row, *(chunks.c[name] for name in _SAME)).where(

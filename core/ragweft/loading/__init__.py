@@ -6,10 +6,10 @@ from ragweft.loading.converters import Limits
 from ragweft.loading.files import MAX_BYTES, FileLoader
 from ragweft.loading.formats import FILE_NAMES, SUFFIXES, FileFormat, file_format
 from ragweft.loading.frameworks import documents_from
-from ragweft.loading.uris import display_path, source_path, source_uri
 from ragweft.loading.walk import Discovery, Failed, Found, Skipped, discover
 from ragweft.loading.web import UrlLoader, load_url
 from ragweft.places import Place, cited, ends_of, place_of
+from ragweft.uris import display_path, source_path, source_uri
 
 __all__ = [
     "FILE_NAMES",

@@ -12,7 +12,7 @@ from ragweft.loading.apart import Apart
 from ragweft.loading.converters import CONVERTERS, TASK, Limits
 from ragweft.loading.formats import file_format, file_suffix
 from ragweft.loading.reading import read_converted, read_text
-from ragweft.loading.uris import display_path, is_valid_text, real_path_uri
+from ragweft.uris import display_path, is_valid_text, real_path_uri
 
 if TYPE_CHECKING:
     from ragweft.types import Document, Json

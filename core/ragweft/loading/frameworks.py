@@ -21,9 +21,9 @@ from ragweft.loading.converters import CONVERTERS
 from ragweft.loading.formats import file_format, file_suffix
 from ragweft.loading.markdown import cleaned
 from ragweft.loading.titles import find_title, tidy_title
-from ragweft.loading.uris import source_uri
 from ragweft.places import Place
 from ragweft.types import Document, Json
+from ragweft.uris import source_uri
 
 __all__ = ["documents_from"]
 

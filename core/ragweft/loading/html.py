@@ -9,23 +9,14 @@ that puts many paragraphs on one, have no lines worth keeping: those are `crowde
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from html.parser import HTMLParser
 
-from ragweft.loading.main_text import VOID, Attributes, Regions, find_regions, made_safe
-from ragweft.loading.titles import tidy_title
+from ragweft.loading.lined_tables import LinedTables
+from ragweft.loading.main_text import Attributes, Regions, find_regions, made_safe
+from ragweft.loading.page_reader import BLOCKS, HEADINGS, PageReader
 
 __all__ = ["HtmlText", "extract_html", "image_text"]
 
-_BLOCK_NAMES = (
-    "address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset"
-    " figcaption figure footer form frame h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li main menu"
-    " nav noscript ol optgroup option p pre search section"
-    " select summary table tbody td tfoot th thead title tr ul"
-)
-_BLOCKS = frozenset(_BLOCK_NAMES.split())
-_HEADINGS = {f"h{level}": f"{'#' * level} " for level in range(1, 7)}
 _LINE_END = re.compile(r"\r\n?")
 _SPACES = re.compile(r"\s+")
 # A character reference to a line feed would make a line that the source does not have.
@@ -54,9 +45,10 @@ class HtmlText:
 def extract_html(source: str) -> HtmlText:
     """Read a page: any text gives a result, however malformed.
 
-    Headings become Markdown headings, list items begin with `- `, cells are separated by ` | `, preformatted
-    text is indented as a Markdown code block, of pictures the text stays that stands for them. Scripts, styles,
-    drawings and templates are left out, and so is what is around the main part of the page (see `main_text`).
+    Headings become Markdown headings, list items begin with `- `, tables of data become Markdown tables with
+    blank lines between their rows, in other tables cells are separated by ` | `, preformatted text is indented
+    as a Markdown code block, of pictures the text stays that stands for them. Scripts, styles, drawings and
+    templates are left out, and so is what is around the main part of the page (see `main_text`).
     Runs of white space become one space, except in preformatted text; line breaks stay where they are.
     """
     source = _LINE_END.sub("\n", source)
@@ -81,12 +73,9 @@ class _Line:
     heading: bool = False
 
 
-class _Reader(HTMLParser):
+class _Reader(PageReader):
     def __init__(self, source: str, regions: Regions) -> None:
-        super().__init__(convert_charrefs=True)
-        self._regions = regions
-        self._count = 0
-        self._until = 0
+        super().__init__(regions)
         self._lines: list[str] = []
         self._line = _Line([])
         self._marker = ""
@@ -97,8 +86,7 @@ class _Reader(HTMLParser):
         self._headings = 0
         """With text, that were met."""
         self._row_begun = False
-        self._titles: dict[str, list[str]] = {}
-        self._title: str | None = None
+        self._tables = LinedTables()
         self.feed(source)
         self.close()
         line_ends = source.count("\n")
@@ -107,39 +95,26 @@ class _Reader(HTMLParser):
 
     def result(self) -> HtmlText:
         """What was read."""
-        said = (tidy_title("".join(self._titles.get(name, ()))) for name in ("title", "h1"))
         lines = sum(map(bool, self._lines))
         kept = sum(line.startswith("#") for line in self._lines)
-        text = "\n".join(self._lines)
+        size = sum(map(len, self._lines)) + len(self._lines) - 1
+        crowded = self._headings - kept > _LOST * self._headings + 1 or size > _LONGEST * lines
+        self._tables.lay(self._lines)
         return HtmlText(
-            text=text,
-            title=next((title for title in said if title), None),
-            crowded=self._headings - kept > _LOST * self._headings + 1 or len(text) > _LONGEST * lines,
+            text="\n".join(self._lines),
+            title=self.title,
+            crowded=crowded,
         )
 
-    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+    def begin(self, tag: str, attrs: Attributes) -> None:
         """Take note of where the text that follows stands."""
-        self._count += 1
-        if self._count <= self._until:
-            return
-        self._until = self._regions.dropped.get(self._count, 0)
-        if self._until:
-            return
+        self._tables.begin(tag, attrs, self.getpos()[0])
+        if tag in BLOCKS:
+            self._apart = True
         if tag == "img" and (text := image_text(attrs)):
             self.handle_data(f" {text} ")
-        if tag in _BLOCKS:
-            self._apart = True
-            if self._title == "title":
-                # It holds no elements: its end tag is missing.
-                self._title = None
-        if tag in ("title", "h1") and tag not in self._titles:
-            self._title = tag
-            self._titles[tag] = []
-        self._begin(tag)
-
-    def _begin(self, tag: str) -> None:
-        if tag in _HEADINGS:
-            self._marker = _HEADINGS[tag]
+        elif tag in HEADINGS:
+            self._marker = f"{'#' * HEADINGS[tag]} "
             self._heading = True
         elif tag == "li":
             self._marker = "  " * max(self._lists - 1, 0) + "- "
@@ -153,49 +128,32 @@ class _Reader(HTMLParser):
         elif tag == "pre":
             self._literal += 1
 
-    def handle_startendtag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
-        """`<br/>` is `<br>`; HTML does not know other elements without content, but XHTML writes them."""
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, tag: str) -> None:
         """Undo what the start tag did."""
-        self._count += 1
-        if self._count <= self._until:
-            return
-        if tag in _BLOCKS:
+        self._tables.end(tag)
+        if tag in BLOCKS:
             self._apart = True
-        if tag == self._title:
-            self._title = None
-        if tag in _HEADINGS:
+        if tag in HEADINGS:
             self._marker = ""
             self._heading = False
-        elif tag == "li":
+        elif tag in ("li", "td", "th"):
             self._marker = ""
         elif tag in ("ul", "ol"):
             self._lists = max(self._lists - 1, 0)
         elif tag == "pre":
             self._literal = max(self._literal - 1, 0)
 
-    def handle_data(self, data: str) -> None:
+    def say(self, data: str) -> None:
         """Put text on the line it comes from."""
-        if self._count < self._until:
-            return
-        if self._title is not None:
-            self._titles[self._title].append(data)
-            if self._title == "title":
-                return
-        main = self._regions.main
-        if main is not None and not main[0] <= self._count < main[1]:
-            return
         number, _ = self.getpos()
         while len(self._lines) < number - 1:
             self._end_line()
         first, *others = data.split("\n")
+        self._tables.say(f" {first}" if self._apart else first, number)
         self._add(first)
-        for piece in others:
+        for place, piece in enumerate(others, number + 1):
             self._end_line()
+            self._tables.say(f" {piece}", place)
             self._add(piece)
 
     def _add(self, piece: str) -> None:

@@ -7,31 +7,22 @@ into lines. `html.extract_html` is for pages that people edit: it keeps every li
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import dataclass, field, replace
 
+from ragweft.loading.grids import Cell, flattened, is_data, spans_of
 from ragweft.loading.html import image_text
-from ragweft.loading.main_text import VOID, Attributes, Regions, find_regions, made_safe
+from ragweft.loading.main_text import Attributes, Regions, find_regions, made_safe
 from ragweft.loading.markdown import cleaned, escaped, fenced, on_one_line, table_lines
-from ragweft.loading.titles import tidy_title
+from ragweft.loading.page_reader import BLOCKS, HEADINGS, PageReader
 
 __all__ = ["Markup", "read_markup"]
 
-_BLOCK_NAMES = (
-    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption"
-    " figure footer form h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li main menu nav ol optgroup"
-    " option p pre search section select summary table tbody td tfoot th thead title tr ul"
-)
-_BLOCKS = frozenset(_BLOCK_NAMES.split())
-_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_BLOCKS = BLOCKS - {"br"}
+"""Here a line break is one within a block."""
 _LISTS = frozenset(("ol", "ul", "menu", "dir"))
 _DEEPEST_TABLE = 8
 _DEEPEST_LIST = 6
 _DEEPEST_QUOTE = 6
-_WIDEST_SPAN = 20
-_LONGEST_CELL = 1_500
-"""Characters above which a table is there for the looks, not for data."""
 _SPACES = re.compile(r"[^\S\n]+")
 _LANGUAGE = re.compile(r"(?:language|lang|highlight-source)-([\w+#-]+)")
 
@@ -97,18 +88,14 @@ class _Frame:
 @dataclass(slots=True)
 class _Table:
     outer: _Frame
-    rows: list[list[_Frame]] = field(default_factory=list[list[_Frame]])
-    cell: bool = False
-    """A cell is open."""
-    span: int = 1
+    rows: list[list[tuple[Cell, _Frame]]] = field(default_factory=list[list[tuple[Cell, _Frame]]])
+    cell: Cell | None = None
+    """The one that is open, still without its text."""
 
 
-class _Reader(HTMLParser):
+class _Reader(PageReader):
     def __init__(self, source: str, regions: Regions) -> None:
-        super().__init__(convert_charrefs=True)
-        self._regions = regions
-        self._count = 0
-        self._until = 0
+        super().__init__(regions)
         self._frame = _Frame()
         self._tables: list[_Table] = []
         self._buried = 0
@@ -117,8 +104,6 @@ class _Reader(HTMLParser):
         self._level = 0
         self._literal = 0
         self._language = ""
-        self._titles: dict[str, list[str]] = {}
-        self._title: str | None = None
         self.feed(source)
         self.close()
         while self._tables:
@@ -126,34 +111,18 @@ class _Reader(HTMLParser):
         self._flush()
 
     def result(self) -> Markup:
-        said = (tidy_title("".join(self._titles.get(name, ()))) for name in ("title", "h1"))
-        return Markup(blocks=tuple(self._frame.blocks()), title=next((title for title in said if title), None))
+        return Markup(blocks=tuple(self._frame.blocks()), title=self.title)
 
-    def handle_starttag(self, tag: str, attrs: Attributes) -> None:
-        self._count += 1
-        if self._count <= self._until:
-            return
-        self._until = self._regions.dropped.get(self._count, 0)
-        if self._until:
-            return
+    def begin(self, tag: str, attrs: Attributes) -> None:
         if tag in _BLOCKS:
             self._flush()
-            if self._title == "title":
-                # It holds no elements: its end tag is missing.
-                self._title = None
-        if tag in ("title", "h1") and tag not in self._titles:
-            self._title = tag
-            self._titles[tag] = []
-        self._begin(tag, attrs)
-
-    def _begin(self, tag: str, attrs: Attributes) -> None:
         frame = self._frame
         if tag == "img":
-            self._say(f" {image_text(attrs)} ")
+            self._pieces.append(f" {image_text(attrs)} ")
         elif tag == "br":
-            self._say("\n")
-        elif tag in _HEADINGS:
-            self._level = _HEADINGS[tag]
+            self._pieces.append("\n")
+        elif tag in HEADINGS:
+            self._level = HEADINGS[tag]
         elif tag in _LISTS:
             frame.lists.append((tag == "ol", 0))
         elif tag == "li":
@@ -191,26 +160,15 @@ class _Reader(HTMLParser):
             return
         if not table.rows:
             table.rows.append([])
-        span = next((value for name, value in attrs if name == "colspan"), None) or "1"
-        table.span = min(int(span), _WIDEST_SPAN) if span.isascii() and span.isdigit() else 1
-        table.cell = True
+        columns, rows = spans_of(attrs)
+        table.cell = Cell(columns=columns, rows=rows, header=tag == "th")
         self._frame = _Frame()
 
-    def handle_startendtag(self, tag: str, attrs: Attributes) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        self._count += 1
-        if self._count <= self._until:
-            return
+    def end(self, tag: str) -> None:
         if tag in _BLOCKS:
             self._flush()
-        if tag == self._title:
-            self._title = None
         frame = self._frame
-        if tag in _HEADINGS:
+        if tag in HEADINGS:
             self._level = 0
         elif tag in _LISTS and frame.lists:
             frame.lists.pop()
@@ -236,19 +194,8 @@ class _Reader(HTMLParser):
         elif self._tables:
             self._end_table()
 
-    def handle_data(self, data: str) -> None:
-        if self._count < self._until:
-            return
-        if self._title is not None:
-            self._titles[self._title].append(data)
-            if self._title == "title":
-                return
-        main = self._regions.main
-        if main is None or main[0] <= self._count < main[1]:
-            self._say(data if self._literal else _SPACES.sub(" ", data.replace("\n", " ")))
-
-    def _say(self, text: str) -> None:
-        self._pieces.append(text)
+    def say(self, data: str) -> None:
+        self._pieces.append(data if self._literal else _SPACES.sub(" ", data.replace("\n", " ")))
 
     def _flush(self) -> None:
         """Write what was said since the last block as one."""
@@ -291,36 +238,25 @@ class _Reader(HTMLParser):
     def _end_cell(self) -> None:
         self._flush()
         table = self._tables[-1]
-        if not table.cell:
+        if table.cell is None:
             return
-        table.cell = False
-        table.rows[-1] += [self._frame, *[_EMPTY] * (table.span - 1)]
+        frame = self._frame
+        table.rows[-1].append((replace(table.cell, text=" ".join(frame.blocks()), plain=frame.plain), frame))
+        table.cell = None
         self._frame = table.outer
 
     def _end_table(self) -> None:
         self._end_cell()
         table = self._tables.pop()
         frame = table.outer
-        rows = [row for row in table.rows if any(cell.blocks() for cell in row)]
+        rows = [row for row in table.rows if any(cell.text for cell, _ in row)]
         if not rows:
             return
-        if _is_data(rows):
+        cells = [[cell for cell, _ in row] for row in rows]
+        if is_data(cells):
             frame.plain = False
-            self._write("\n".join(table_lines([[" ".join(cell.blocks()) for cell in row] for row in rows])))
+            self._write("\n".join(table_lines(flattened(cells))))
             return
-        frame.plain = frame.plain and all(cell.plain for row in rows for cell in row)
-        for block in (block for row in rows for cell in row for block in cell.blocks()):
+        frame.plain = frame.plain and all(cell.plain for row in cells for cell in row)
+        for block in (block for row in rows for _, inner in row for block in inner.blocks()):
             frame.add(block)
-
-
-_EMPTY = _Frame()
-"""Stands for the other columns of a cell that spans several."""
-
-
-def _is_data(rows: Sequence[Sequence[_Frame]]) -> bool:
-    """Whether a table says something by being one, and is not there to put things side by side."""
-    return (
-        len(rows) > 1
-        and max(map(len, rows)) > 1
-        and all(cell.plain and sum(map(len, cell.blocks())) <= _LONGEST_CELL for row in rows for cell in row)
-    )

@@ -38,9 +38,7 @@ def read_text(data: bytes, written: FileFormat, *, uri: str, metadata: Mapping[s
         page = extract_html(text)
         if page.crowded:
             return read_page(text, uri=uri, metadata=metadata)
-        return Document(
-            id=uri, source=uri, text=page.text, title=page.title, format="markdown", metadata=metadata
-        )
+        return Document(id=uri, source=uri, text=page.text, title=page.title, format="page", metadata=metadata)
     title = find_title(text, written.format)
     return Document(id=uri, source=uri, text=text, title=title, format=written.format, metadata=metadata)
 

@@ -16,7 +16,7 @@ from ragweft.loading.converters import EXTRA, missing_package
 from ragweft.loading.files import MAX_BYTES, too_large
 from ragweft.loading.formats import file_format
 from ragweft.loading.ignore import IGNORE_FILES, IgnoreRules, rules_above
-from ragweft.loading.uris import display_path, is_valid_text, real_path_uri
+from ragweft.uris import display_path, is_valid_text, real_path_uri
 
 __all__ = ["NOT_INSTALLED", "Discovery", "Failed", "Found", "Skipped", "discover"]
 

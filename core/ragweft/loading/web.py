@@ -21,7 +21,7 @@ from ragweft.loading.decoding import NotText, decode
 from ragweft.loading.files import MAX_BYTES
 from ragweft.loading.formats import FileFormat, file_format
 from ragweft.loading.reading import read_converted, read_page, read_text
-from ragweft.loading.uris import display_path
+from ragweft.uris import display_path
 
 if TYPE_CHECKING:
     import httpx

@@ -19,6 +19,7 @@ _LONG = 32_000
 """Tokens of a window that holds most contracts and reports whole."""
 _CHUNK = 480
 """Tokens of a chunk, as recipes have it unless told otherwise."""
+_LAPTOP = "a laptop CPU of two cores"
 _MEGABYTES_PER_MILLION = 2.0
 """Of memory, at 16 bits a parameter."""
 
@@ -160,9 +161,10 @@ def _machine(model: Model) -> Iterator[str]:
         megabytes = model.parameters * _MEGABYTES_PER_MILLION
         size = f"{megabytes:.0f} MB" if megabytes < 1_000 else f"{megabytes / 1_000:.1f} GB"
         yield f"{model.parameters:,g} million parameters, {size} at 16 bits"
-    seconds = cost(model).seconds
-    if seconds is not None:
-        yield f"1M chunks in {duration(seconds)} on {model.measured}"
+    spent = cost(model)
+    if spent.seconds is not None:
+        about = "" if spent.by == "measured" else "about "
+        yield f"1M chunks in {about}{duration(spent.seconds)} on {model.measured or _LAPTOP}"
 
 
 def _sibling(model: Model, suited: Sequence[Model]) -> str:

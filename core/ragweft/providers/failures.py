@@ -57,6 +57,8 @@ _SPAN = r"(?:[\d.]+ ?(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hou
 _WAIT = re.compile(rf"(?:try again|retry(?:ing)?) (?:in|after) (?P<span>{_SPAN})", re.IGNORECASE)
 _PART = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>ms|milli|s|m|h)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "milli": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PER_DAY = "PerDay"
+"""In the name of a quota of Google's: GenerateRequestsPerDayPerProjectPerModel-FreeTier."""
 _DELAY = re.compile(r"(?P<number>\d+(?:\.\d+)?)s")
 """A duration as Google writes it in JSON."""
 _PER_MINUTE = re.compile(
@@ -78,7 +80,9 @@ class Failure:
     too_long: bool = False
     """The service says that the texts are too long or too many."""
     permanent: bool = False
-    """Waiting will not help: the account has to be paid first."""
+    """Waiting will not help: the account has to be paid first, or the quota of the day is used up."""
+    daily: bool = False
+    """It is the quota of the day."""
 
     @property
     def retryable(self) -> bool:
@@ -94,13 +98,15 @@ def failure_of(error: BaseException) -> Failure | None:
     )
     message = _message(error)
     if status is not None and status >= 400:
+        daily = status == 429 and any(map(_daily, _bodies(error)))
         return Failure(
             status=status,
             message=message,
             retry_after=_retry_after(error, status, message),
             timed_out=status in _GATEWAYS,
             too_long=_too_long(status, message),
-            permanent=status == 402 or _without_money(error, message),
+            permanent=status == 402 or daily or _without_money(error, message),
+            daily=daily,
         )
     if isinstance(error, TimeoutError) or _TIMEOUTS.search(names):
         return Failure(status=None, message=message or "no answer in time", timed_out=True)
@@ -212,12 +218,28 @@ def _by_header(error: BaseException) -> float | None:
 
 def _by_details(body: Any) -> float | None:
     """Google's RetryInfo, in the details of an error."""
-    details = body.get("details") if isinstance(body, Mapping) else None
-    for detail in details if isinstance(details, list) else ():
-        delay = detail.get("retryDelay") if isinstance(detail, Mapping) else None
+    for detail in _details(body):
+        delay = detail.get("retryDelay")
         if isinstance(delay, str) and (found := _DELAY.fullmatch(delay)):
             return float(found["number"])
     return None
+
+
+def _daily(body: Mapping[str, Any]) -> bool:
+    """Whether a QuotaFailure in the details of Google's error is of a quota that comes back with the next day.
+
+    The delay that is named beside it is of seconds all the same.
+    """
+    violations = [detail.get("violations") for detail in _details(body.get("error", body))]
+    broken = [each for some in violations if isinstance(some, list) for each in some]
+    return any(_PER_DAY in str(each.get("quotaId")) for each in broken if isinstance(each, Mapping))
+
+
+def _details(body: Any) -> Iterator[Mapping[str, Any]]:
+    details = body.get("details") if isinstance(body, Mapping) else None
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, Mapping):
+            yield detail
 
 
 def _until(date: str) -> float | None:

@@ -21,18 +21,29 @@ from functools import partial
 from typing import NamedTuple
 
 from ragweft.errors import BudgetExceeded, RagweftError, RecipeError
+from ragweft.providers.books import BOOK, Book
 from ragweft.providers.unanswered import may_be_billed
 from ragweft.types import Usage
 
-__all__ = ["UNANSWERED", "Announced", "Charge", "Meter", "charge", "metered", "reserved", "written_here"]
+__all__ = [
+    "UNANSWERED",
+    "Announced",
+    "Charge",
+    "Meter",
+    "charge",
+    "metered",
+    "overheard",
+    "reserved",
+    "written_here",
+]
 
 _log = logging.getLogger(__name__)
 
 UNANSWERED = ", unanswered"
 """What the purpose of a call ends in whose answer never came: "query, unanswered". Tokens and dollars are
 estimates then, rather too high."""
-ANNOUNCED = "documents"
-"""The purpose whose calls are written down before they are sent."""
+ANNOUNCED = frozenset({"documents", "context"})
+"""Purposes whose calls are written down before they are sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +53,8 @@ class Charge:
     model: str
     """As in a recipe: "voyage:voyage-4"."""
     purpose: str
-    """"documents", "query", "rerank" or "context"; with `UNANSWERED` behind it, if no usable answer came."""
+    """"documents", "query", "rerank", "expand" or "context"; with `UNANSWERED` behind it, if no usable answer
+    came."""
     tokens: int
     usd: float | None
     """None if the price is not known."""
@@ -78,9 +90,9 @@ class Meter:
     ) -> None:
         """*record* hears of every charge as it comes, so that a crash later on loses no count.
 
-        *announce* takes its place for the calls that embed documents: it hears of each before it is sent, as of
-        one that is not answered, and again of what became of it. So even a process killed outright leaves no
-        call uncounted; those calls are long, and a line more for each is nothing.
+        *announce* takes its place for the calls that embed documents or write contexts: it hears of each before
+        it is sent, as of one that is not answered, and again of what became of it. So even a process killed
+        outright leaves no call uncounted; those calls are long, and a line more for each is nothing.
 
         Raises:
             RecipeError: *max_usd* is no amount, so that nothing would be held by it.
@@ -96,9 +108,14 @@ class Meter:
         self._given_up: Counter[tuple[str, str]] = Counter()
         self._charges: list[Charge] = []
         self._announce = announce
-        self._settled: dict[str, list[Charge]] = {}
+        self._settled: dict[tuple[str, str], list[Charge]] = {}
         self._landing: dict[tuple[str, str], list[float]] = {}
         """What answered calls hold until their charges have come, by model and purpose."""
+
+    @property
+    def record(self) -> Callable[[Charge], None] | None:
+        """Where charges are written down."""
+        return self._record
 
     @property
     def usage(self) -> Usage:
@@ -122,7 +139,7 @@ class Meter:
             self._charges.append(charged)
             if held := self._landing.get(kind):
                 self._reserved -= held.pop(0)
-            told = self._settled.get(charged.model) if charged.purpose == ANNOUNCED else None
+            told = self._settled.get(kind)
             before = told.pop() if told else None
         if before is not None and self._announce is not None:
             _written(partial(self._announce, (Announced(before, -1), Announced(charged, 1))))
@@ -204,10 +221,9 @@ class Meter:
         paid = told if told is not None or estimate is None else estimate()
         with self._lock:
             if told is not None:
-                self._settled.setdefault(told.model, []).append(told)
+                self._settled.setdefault(_kind(told), []).append(told)
             if estimate is not None and paid is not None:
-                kind = (paid.model, paid.purpose.removesuffix(UNANSWERED))
-                self._landing.setdefault(kind, []).append(usd)
+                self._landing.setdefault(_kind(paid), []).append(usd)
 
     def give_up(self) -> None:
         """Charge what is under way and nobody waits for any more; an answer that comes is not charged too."""
@@ -219,7 +235,7 @@ class Meter:
     def _announced(self, estimate: Callable[[], Charge] | None) -> Charge | None:
         """What was written down of a call before it is sent."""
         asked = estimate() if estimate is not None and self._announce is not None else None
-        if asked is None or self._announce is None or asked.purpose != ANNOUNCED:
+        if asked is None or self._announce is None or asked.purpose not in ANNOUNCED:
             return None
         told = replace(asked, purpose=f"{asked.purpose}{UNANSWERED}")
         self._announce((Announced(told, 1),))
@@ -243,7 +259,13 @@ class Meter:
             _log.warning("what an unanswered call may cost could not be written down: %s", error)
 
 
+def _kind(asked: Charge) -> tuple[str, str]:
+    """Model and purpose of what was asked, whether it is answered or not."""
+    return asked.model, asked.purpose.removesuffix(UNANSWERED)
+
+
 _CURRENT: ContextVar[Meter | None] = ContextVar("ragweft_meter", default=None)
+_OVERHEARING: ContextVar[Meter | None] = ContextVar("ragweft_overhearing", default=None)
 
 
 @contextmanager
@@ -252,21 +274,50 @@ def metered(meter: Meter) -> Iterator[Meter]:
 
     Calls of other threads under way when Ctrl-C ends the block are given up: the program may end before them.
     """
-    token = _CURRENT.set(meter)
+    book = BOOK.get()
+    if book is not None and meter.record is not None:
+        book.open(meter.record)
+    # Within the block this collector alone hears and writes.
+    current, beside = _CURRENT.set(meter), _OVERHEARING.set(None)
+    opened = BOOK.set(None if meter.record is not None else book)
     try:
         yield meter
     except (KeyboardInterrupt, SystemExit):
         meter.give_up()
         raise
     finally:
-        _CURRENT.reset(token)
+        BOOK.reset(opened)
+        _OVERHEARING.reset(beside)
+        _CURRENT.reset(current)
+
+
+@contextmanager
+def overheard() -> Iterator[Meter]:
+    """A collector beside whoever collects already: for the bill of what goes on around an index.
+
+    It hears what is charged within the block, but not what a collector or another one of this kind within it
+    hears. Where nobody writes that down, the ledger of the first index does that is asked within the block.
+    """
+    outer, book = _CURRENT.get(), BOOK.get()
+    if book is None and (outer is None or outer.record is None):
+        book = Book()
+    meter = Meter(record=book.write if book is not None else None)
+    opened, beside = BOOK.set(book), _OVERHEARING.set(meter)
+    try:
+        yield meter
+    except (KeyboardInterrupt, SystemExit):
+        meter.give_up()
+        raise
+    finally:
+        _OVERHEARING.reset(beside)
+        BOOK.reset(opened)
 
 
 def charge(charged: Charge) -> None:
     """Charge a call to whoever collects."""
-    meter = _CURRENT.get()
-    if meter is not None:
-        meter.charge(charged)
+    for meter in (_CURRENT.get(), _OVERHEARING.get()):
+        if meter is not None:
+            meter.charge(charged)
 
 
 @contextmanager
@@ -276,11 +327,10 @@ def reserved(usd: float | None, model: str, *, estimate: Callable[[], Charge] | 
     Raises:
         BudgetExceeded: it would go over the collector's cap.
     """
-    meter = _CURRENT.get()
-    if meter is None:
-        yield
-        return
-    with meter.reserved(usd, model, estimate=estimate):
+    with ExitStack() as held:
+        for meter in (_CURRENT.get(), _OVERHEARING.get()):
+            if meter is not None:
+                held.enter_context(meter.reserved(usd, model, estimate=estimate))
         yield
 
 

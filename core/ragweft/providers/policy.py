@@ -307,6 +307,8 @@ def _advice(failure: Failure) -> str:
         return "check the key and what it may do"
     if failure.status == 404:
         return "check the model's name and the address"
+    if failure.daily:
+        return "the quota of the day is used up: go on tomorrow, or raise it at the provider"
     if failure.permanent:
         return "the account has no money or quota left: see to it at the provider"
     if failure.status == 429:

@@ -14,10 +14,12 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from ragweft.errors import RecipeError
+from ragweft.providers.registry_times import Basis, estimate
 
 __all__ = [
     "LOCAL",
     "PURPOSES",
+    "Basis",
     "Cost",
     "Kind",
     "Model",
@@ -94,12 +96,21 @@ class Model:
     """Most texts of one request."""
     batch_tokens: int | None = None
     """Most tokens of one request."""
+    tokens_per_minute: int | None = None
+    """The provider's rate limit for an ordinary account; None: none is published, and so for the next two."""
+    requests_per_minute: int | None = None
+    texts_per_minute: int | None = None
+    limited: str = ""
+    """Whose rate limits these are, where they were read and when."""
     space: str = ""
     """Models that name the same space make vectors that can be compared; "": its own."""
     successor: str = ""
     """The name of the same provider's model that takes its place."""
     parameters: float | None = None
     """Weights in millions: what a local model asks of the machine."""
+    active: float | None = None
+    """Those of them, in millions, that every token is multiplied with: all but the table of token vectors and
+    the experts not at work. 0: static vectors, which only look up. What a local model's time grows with."""
     tokens_per_second: float | None = None
     """Of bulk embedding, where it was measured."""
     measured: str = ""
@@ -166,9 +177,11 @@ class Cost:
     bytes: int
     """Of the vectors as float32; 0 for a reranker."""
     seconds: float | None
-    """Of computing; None where no speed is known, as with services."""
+    """None where nothing is known that they could be estimated by, and for a reranker."""
     basis: str
     """What `seconds` rests on, in words; "" without them."""
+    by: Basis | None = None
+    """The same as one word for programs."""
 
 
 @cache
@@ -199,16 +212,18 @@ def cost(
 ) -> Cost:
     """What embedding *chunks* once comes to, at *dims* values each (None: the model's default).
 
-    An estimate: the bill counts tokens as the model's own tokenizer does.
+    An estimate: the bill counts tokens as the model's own tokenizer does. The time is that of two CPU cores, or
+    of a service that is asked four requests at a time; nothing is said of a GPU.
     """
     tokens = chunks * tokens_per_chunk
-    rate = model.tokens_per_second
+    took = estimate(model, chunks, tokens_per_chunk, known=load().embedders)
     return Cost(
         tokens=tokens,
         usd=_usd(model, tokens),
         bytes=chunks * (model.dims if dims is None else dims) * _FLOAT_BYTES,
-        seconds=None if rate is None else tokens / rate,
-        basis="" if rate is None else f"{rate:,.0f} tokens a second, measured on {model.measured}",
+        seconds=None if took is None else took.seconds,
+        basis="" if took is None else took.why,
+        by=None if took is None else took.basis,
     )
 
 

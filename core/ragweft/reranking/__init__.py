@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ragweft.deferred import names_of
 from ragweft.errors import RecipeError
 from ragweft.providers.third_party import named, third_party
-from ragweft.reranking.adapters import as_reranker
 from ragweft.reranking.late_interaction import late_interaction, token_weights
-from ragweft.reranking.listwise import ListwiseReranker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ragweft.protocols import Embedder, Reranker
     from ragweft.recipe import Rerank
+    from ragweft.reranking.adapters import as_reranker
+    from ragweft.reranking.listwise import ListwiseReranker
 
 __all__ = ["ListwiseReranker", "as_reranker", "late_interaction", "resolve_reranker", "token_weights"]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "ListwiseReranker": "ragweft.reranking.listwise",
+        "as_reranker": "ragweft.reranking.adapters",
+    },
+)
 
 
 def _cross_encoder(name: str, _embedder: Embedder | None) -> Reranker:

@@ -13,15 +13,19 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ragweft.errors import ProviderError
+from ragweft.generation.counted import Counted, Prices
 from ragweft.providers.dialogue import answered, answered_async
-from ragweft.providers.foreign import asking, is_async
+from ragweft.providers.foreign import asking
 
 if TYPE_CHECKING:
+    from collections.abc import Generator as Conversation
+
+    from ragweft.generation import Generator
     from ragweft.protocols import Generate
     from ragweft.types import Hit
 
@@ -65,6 +69,9 @@ _KEY = re.compile(r"passage|document|doc|number|id|index", re.IGNORECASE)
 class ListwiseReranker:
     """A `Reranker` by any text generator: a function or coroutine function from a prompt to a reply.
 
+    A `Generator`, such as `as_generator` makes of a chat model, is one too, and counts by itself what it is
+    billed. The calls of a function are counted by an estimate of what it reads and writes.
+
     Each window is a call, one after the other: 1 up to *window* hits, 4 for 50 hits with the defaults; the
     deadline of whoever reranks is for all of them. In the prompt a passage is cut at *passage_characters*, so
     that a window fits the model's own; the hits themselves stay as they are.
@@ -72,20 +79,25 @@ class ListwiseReranker:
 
     def __init__(
         self,
-        generate: Generate,
+        generate: Generate | Generator,
         *,
         name: str = "listwise",
         window: int = 20,
         step: int = 10,
         passage_characters: int = 1_200,
+        usd_per_million: Prices | None = None,
     ) -> None:
         """Rank *window* passages at once, then the *window* that begins *step* places higher, up to the top.
+
+        *usd_per_million* is what a function's model costs, in US dollars for a million tokens it reads and a
+        million it writes: (0, 0) is free; None not known, so that its calls are counted and no cap holds them.
 
         window 20 and step 10 are those of Sun et al.; the best *window* - *step* of all reach the top whatever
         their place was, as far as the model ranks consistently.
 
         Raises:
             ValueError: a setting is out of range.
+            RecipeError: the prices are none, or *generate* counts by itself.
         """
         if window < 2:
             raise ValueError(f"window must be at least 2, got {window}")
@@ -93,7 +105,9 @@ class ListwiseReranker:
             raise ValueError(f"step must lie between 1 and window - 1, got {step}")
         if passage_characters < 1:
             raise ValueError(f"passage_characters must be at least 1, got {passage_characters}")
-        self._generate = generate
+        self._counted = Counted(
+            generate, purpose="rerank", taker="ListwiseReranker", name=name, usd_per_million=usd_per_million
+        )
         self._name = name
         self._window = window
         self._step = step
@@ -114,6 +128,7 @@ class ListwiseReranker:
 
         Raises:
             ProviderError: the generator failed, or a reply held no number of a passage.
+            BudgetExceeded: a call would cost more than whoever collects allows, or nobody knows what it costs.
             TypeError: the generator is asynchronous; search with `asearch`.
         """
         return answered(self._ranking(query, hits), self._said)
@@ -121,12 +136,12 @@ class ListwiseReranker:
     @property
     def arerank(self) -> Callable[[str, Sequence[Hit]], Awaitable[list[float]]] | None:
         """`rerank` without blocking; None if the generator cannot be awaited."""
-        return self._arerank if self._native is not None else None
+        return self._arerank if self._counted.native is not None else None
 
     async def _arerank(self, query: str, hits: Sequence[Hit]) -> list[float]:
         return await answered_async(self._ranking(query, hits), self._asaid)
 
-    def _ranking(self, query: str, hits: Sequence[Hit]) -> Generator[str, str, list[float]]:
+    def _ranking(self, query: str, hits: Sequence[Hit]) -> Conversation[str, str, list[float]]:
         """One prompt after the other, each sent back its reply; returns the scores."""
         order = list(range(len(hits)))
         # The last window begins at the top, whatever the step, so that no hit is left out.
@@ -146,16 +161,9 @@ class ListwiseReranker:
             scores[place] = float(len(hits) - rank)
         return scores
 
-    @property
-    def _native(self) -> Callable[[str], Awaitable[object]] | None:
-        native: Callable[[str], Awaitable[object]] | None = getattr(self._generate, "agenerate", None)
-        if native is None and is_async(self._generate):
-            native = cast("Callable[[str], Awaitable[object]]", self._generate)
-        return native
-
     def _said(self, prompt: str) -> str:
         with asking(self._name):
-            reply = self._generate(prompt)
+            reply = self._counted.ask(prompt)
         if inspect.isawaitable(reply):
             if inspect.iscoroutine(reply):
                 reply.close()
@@ -163,10 +171,8 @@ class ListwiseReranker:
         return self._text(reply)
 
     async def _asaid(self, prompt: str) -> str:
-        if self._native is None:
-            return self._said(prompt)
         with asking(self._name):
-            reply = await self._native(prompt)
+            reply = await self._counted.aask(prompt)
         return self._text(reply)
 
     def _text(self, reply: object) -> str:

@@ -76,7 +76,7 @@ def merged(scored: Sequence[Scored], hits: Sequence[Hit]) -> list[Judgement]:
 
 def _own(hit: Hit, spans: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
     """*spans* of what was sent as spans of the chunk's own text; what lies in its context is left out."""
-    shift = len(hit.chunk.indexed_text) - len(hit.chunk.text)
+    shift = hit.chunk.text_start
     found = []
     for start, end in spans:
         start, end = max(start - shift, 0), min(end - shift, len(hit.chunk.text))

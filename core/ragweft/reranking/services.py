@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ragweft.providers.accounts import account_of
 from ragweft.providers.counting import bound_of
-from ragweft.providers.keys import Secret, find_key
+from ragweft.providers.keys import Secret, find_key, host_of
 from ragweft.providers.policy import Caller
 from ragweft.providers.registry import load
 from ragweft.reranking.remote import Limits, Price, RemoteReranker, RerankConnection, RerankWire
@@ -62,8 +62,13 @@ def connect(provider: str, name: str, settings: Rerank, *, key: str | None = Non
 
     Neither key nor package is needed before the first passage is ranked. *key* takes the place of the
     environment's.
+
+    Raises:
+        RecipeError: base_url is no plain address.
     """
     service = SERVICES[provider]
+    if settings.base_url:
+        host_of(settings.base_url, service=provider)
     known = load().find(provider, name, kind="reranker")
     price, limits = Price(), Limits(passages=service.passages)
     if known is not None:

@@ -4,25 +4,32 @@ Both search with the query as it is and with what the generator said, and join t
 least half of the weight by default: with convex fusion no passage that only the generator's words have found
 comes before the query's own best. A generator that fails, overruns its deadline or says nothing of use leaves
 the query to answer alone, and the trace says so.
+
+What the generator is asked is counted, in `results.usage` and the ledger of the index that is searched: of a
+function by an estimate of what it reads and writes. A `Generator`, such as `as_generator` makes of a chat
+model, counts by itself.
 """
 
 from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ragweft.flow import Failed, Flow, Step, arun, one, run
+from ragweft.generation.counted import Counted, Prices
+from ragweft.providers.metering import overheard
 from ragweft.retrieval.fusion import METHODS
 from ragweft.retrieval.joined import Search, join, level, reason, search_step
 from ragweft.retrieval.replies import IMAGINE, REPHRASE, prompt_for, read_passage, read_rephrasings
 from ragweft.types import Results, Stage
 
 if TYPE_CHECKING:
+    from ragweft.generation import Generator
     from ragweft.protocols import Generate, Retriever
     from ragweft.types import Metadata
 
@@ -38,7 +45,7 @@ class MultiQuery:
     def __init__(
         self,
         retriever: Retriever,
-        generate: Generate,
+        generate: Generate | Generator,
         *,
         queries: int = 3,
         original_weight: float = 0.5,
@@ -46,15 +53,19 @@ class MultiQuery:
         deadline: float | None = 10.0,
         prompt: str = REPHRASE,
         fusion: str = "convex",
+        usd_per_million: Prices | None = None,
     ) -> None:
         """Ask for *queries* rephrasings by *prompt*, in which `{queries}` stands for their number.
 
         The query itself is appended to the prompt. Each search contributes *pool* hits, or k if that is more;
         the query's own weigh *original_weight*, those of the rephrasings have equal parts of the rest. The
         generator has *deadline* seconds; a blocking one that overruns is no longer waited for, but goes on.
+        *usd_per_million* is what a function's model costs, in US dollars for a million tokens it reads and a
+        million it writes: (0, 0) is free; None not known, so that its calls are counted and no cap holds them.
 
         Raises:
             ValueError: a setting is out of range.
+            RecipeError: the prices are none, or *generate* counts by itself.
         """
         if queries < 1:
             raise ValueError(f"queries must be at least 1, got {queries}")
@@ -63,7 +74,7 @@ class MultiQuery:
         self._weight = original_weight
         self._expansion = _Expansion(
             stage="rephrase",
-            generate=generate,
+            generate=Counted(generate, purpose="expand", taker="MultiQuery", usd_per_million=usd_per_million),
             instructions=prompt.replace("{queries}", str(queries)),
             weight=original_weight,
             pool=pool,
@@ -110,7 +121,7 @@ class HyDE:
     def __init__(
         self,
         retriever: Retriever,
-        generate: Generate,
+        generate: Generate | Generator,
         *,
         passages: Retriever | None = None,
         original_weight: float = 2 / 3,
@@ -118,22 +129,24 @@ class HyDE:
         deadline: float | None = 10.0,
         prompt: str = IMAGINE,
         fusion: str = "convex",
+        usd_per_million: Prices | None = None,
     ) -> None:
         """Ask for a passage by *prompt*, to which the query is appended.
 
         Each of the two searches contributes *pool* hits, or k if that is more; the query's own weigh
         *original_weight*, the passage's the rest. The generator has *deadline* seconds; a blocking one that
-        overruns is no longer waited for, but goes on.
+        overruns is no longer waited for, but goes on. *usd_per_million* is that of `MultiQuery`.
 
         Raises:
             ValueError: a setting is out of range.
+            RecipeError: as `MultiQuery`.
         """
         self._retriever = retriever
         self._passages = passages
         self._weight = original_weight
         self._expansion = _Expansion(
             stage="imagine",
-            generate=generate,
+            generate=Counted(generate, purpose="expand", taker="HyDE", usd_per_million=usd_per_million),
             instructions=prompt,
             weight=original_weight,
             pool=pool,
@@ -182,7 +195,7 @@ class _Expansion:
 
     stage: str
     """The generator's line in the trace."""
-    generate: Generate
+    generate: Counted
     instructions: str
     weight: float
     pool: int
@@ -205,9 +218,11 @@ class _Expansion:
         """Join the answers to the query's *own* search and to those that *others* makes of the reply."""
         threads = _threads()
         try:
-            return run(self._flow(own, others, k, where), threads)
+            with overheard() as meter:
+                found = run(self._flow(own, others, k, where), threads)
         finally:
             threads.shutdown(wait=False)
+        return replace(found, usage=found.usage + meter.usage)
 
     async def arun(
         self, own: Search, others: Callable[[str], Sequence[Search]], *, k: int, where: Metadata | None
@@ -215,9 +230,11 @@ class _Expansion:
         """As `run`, without blocking the running loop."""
         threads = _threads()
         try:
-            return await arun(self._flow(own, others, k, where), threads)
+            with overheard() as meter:
+                found = await arun(self._flow(own, others, k, where), threads)
         finally:
             threads.shutdown(wait=False)
+        return replace(found, usage=found.usage + meter.usage)
 
     def _flow(
         self, own: Search, others: Callable[[str], Sequence[Search]], k: int, where: Metadata | None
@@ -245,12 +262,10 @@ class _Expansion:
 
     def _ask(self, query: str) -> Step[_Said]:
         prompt = prompt_for(self.instructions, query)
-        native: Callable[[str], Awaitable[object]] | None = getattr(self.generate, "agenerate", None)
-        if native is None and _is_coroutine_function(self.generate):
-            native = cast("Callable[[str], Awaitable[object]]", self.generate)
+        awaitable = self.generate.native is not None
         return Step(
             call=partial(_timed, self.generate, prompt),
-            acall=partial(_atimed, native, prompt) if native is not None else None,
+            acall=partial(_atimed, self.generate, prompt) if awaitable else None,
             tolerant=True,
             seconds=self.deadline,
         )
@@ -262,19 +277,15 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_name_prefix="ragweft-expand")
 
 
-def _is_coroutine_function(generate: Generate) -> bool:
-    return inspect.iscoroutinefunction(generate) or inspect.iscoroutinefunction(type(generate).__call__)
-
-
-def _timed(generate: Callable[[str], object], prompt: str) -> _Said:
+def _timed(generate: Counted, prompt: str) -> _Said:
     started = time.perf_counter()
-    reply = generate(prompt)
+    reply = generate.ask(prompt)
     return _Said(reply=reply, ms=(time.perf_counter() - started) * 1000)
 
 
-async def _atimed(generate: Callable[[str], Awaitable[object]], prompt: str) -> _Said:
+async def _atimed(generate: Counted, prompt: str) -> _Said:
     started = time.perf_counter()
-    reply = await generate(prompt)
+    reply = await generate.aask(prompt)
     return _Said(reply=reply, ms=(time.perf_counter() - started) * 1000)
 
 

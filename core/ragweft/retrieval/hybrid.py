@@ -14,7 +14,6 @@ from ragweft.errors import RagweftError
 from ragweft.flow import Failed, Flow, Step, arun, one, run
 from ragweft.ledger.profile import Profiles
 from ragweft.ledger.scope import Scope, Scopes
-from ragweft.loading import source_path
 from ragweft.places import cited
 from ragweft.retrieval.asking import aask, ask, complete, deeper, settled
 from ragweft.retrieval.balance import leg_weights
@@ -22,6 +21,7 @@ from ragweft.retrieval.fusion import BOUNDED, fuse
 from ragweft.retrieval.legs import Answer
 from ragweft.retrieval.origins import leg_origins
 from ragweft.types import Citation, Hit, Results, Stage, Trace
+from ragweft.uris import source_path
 
 if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger

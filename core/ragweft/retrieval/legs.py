@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ragweft.ledger.vector_store import VectorStore
     from ragweft.protocols import Embedder, LexicalIndex, SparseEmbedder
     from ragweft.retrieval.planning import Planner
+    from ragweft.retrieval.query_vectors import QueryVectors
     from ragweft.types import Rows, Vector
 
 __all__ = ["DenseLeg", "Leg", "LexicalLeg", "Question", "SparseLeg"]
@@ -80,18 +81,31 @@ class DenseLeg:
 
     name = "dense"
 
-    def __init__(self, embedder: Embedder, planner: Planner, store: VectorStore, *, waits: bool) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        planner: Planner,
+        store: VectorStore,
+        *,
+        waits: bool,
+        remembered: QueryVectors | None = None,
+    ) -> None:
+        """*remembered* has the vectors of queries that were asked before, if they are kept."""
         self._embedder = embedder
         self._planner = planner
         self._store = store
+        self._remembered = remembered
         self.waits = waits
 
     def __repr__(self) -> str:
         return f"dense({self._embedder.space.model})"
 
     def ask(self, query: str) -> Question:
-        """Embed *query*."""
-        return _DenseQuestion(self._embedder.embed_query(query), self._planner, self._store)
+        """Embed *query*, unless its vector is remembered."""
+        if self._remembered is None:
+            return _DenseQuestion(self._embedder.embed_query(query), self._planner, self._store)
+        vector, known = self._remembered.get(query)
+        return _DenseQuestion(vector, self._planner, self._store, known=known)
 
     def mend(self) -> None:
         """Bring the vector index level in the background."""
@@ -105,7 +119,10 @@ class DenseLeg:
             return None
 
         async def aask(query: str) -> Question:
-            return _DenseQuestion(await native(query), self._planner, self._store)
+            if self._remembered is None:
+                return _DenseQuestion(await native(query), self._planner, self._store)
+            vector, known = await self._remembered.aget(query, native)
+            return _DenseQuestion(vector, self._planner, self._store, known=known)
 
         return aask
 
@@ -113,10 +130,11 @@ class DenseLeg:
 class _DenseQuestion:
     gap = ""
 
-    def __init__(self, vector: Vector, planner: Planner, store: VectorStore) -> None:
+    def __init__(self, vector: Vector, planner: Planner, store: VectorStore, *, known: bool = False) -> None:
         self._vector = vector
         self._planner = planner
         self._store = store
+        self._known = known
         self.note = ""
 
     def search(self, *, n: int, among: Rows | None) -> Ranking:
@@ -131,6 +149,8 @@ class _DenseQuestion:
                 exhausted=True,
             )
         ranking, self.note = self._planner.search(self._vector, n=n, among=among)
+        if self._known:
+            self.note += ", the query's vector was remembered"
         return ranking
 
     def score(self, snapshot: Snapshot, rows: Rows) -> Ranking:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ragweft.errors import ProviderError
 from ragweft.flow import Failed, Flow, Step, arun, one, run
 from ragweft.protocols import HighlightingReranker
+from ragweft.providers.metering import overheard
 from ragweft.types import Judgement, Origin, Results, Stage
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ __all__ = ["Reranked"]
 class Reranked:
     """A `Retriever`: the best *pool* hits of another one, reordered by a reranker.
 
-    A reranker that fails or overruns its deadline leaves the order as it was; the trace says so.
+    A reranker that fails or overruns its deadline leaves the order as it was; the trace says so. What it costs
+    is added to the bill of the answer.
     """
 
     def __init__(
@@ -50,19 +52,23 @@ class Reranked:
 
     def retrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
         """At most *k* hits, in the reranker's order."""
-        base = self._retriever.retrieve(query, k=max(k, self._pool), where=where)
-        return self.reorder(base, k=k)
+        with overheard() as meter:
+            base = self._retriever.retrieve(query, k=max(k, self._pool), where=where)
+            found = self.reorder(base, k=k)
+        return replace(found, usage=found.usage + meter.usage)
 
     async def aretrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
         """As `retrieve`, without blocking the running loop."""
         native = getattr(self._retriever, "aretrieve", None)
         pool = max(k, self._pool)
-        if native is None:
-            call = partial(self._retriever.retrieve, query, k=pool, where=where)
-            base = await arun(one(Step(call=call)), self._threads)
-        else:
-            base = await native(query, k=pool, where=where)
-        return await self.areorder(base, k=k)
+        with overheard() as meter:
+            if native is None:
+                call = partial(self._retriever.retrieve, query, k=pool, where=where)
+                base = await arun(one(Step(call=call)), self._threads)
+            else:
+                base = await native(query, k=pool, where=where)
+            found = await self.areorder(base, k=k)
+        return replace(found, usage=found.usage + meter.usage)
 
     def reorder(self, base: Results, *, k: int) -> Results:
         """The best *k* of *base* in the reranker's order."""

@@ -18,6 +18,7 @@ from ragweft.retrieval.asking import ask, complete, settled
 from ragweft.retrieval.balance import leg_weights
 from ragweft.retrieval.fusion import BOUNDED, fuse
 from ragweft.retrieval.legs import DenseLeg, LexicalLeg
+from ragweft.retrieval.query_vectors import remembering
 from ragweft.retrieval.second_look import SecondLook, combine, late_share
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def gather(parts: Parts, queries: Sequence[str], *, n: int, progress: Progress) 
     """
     settings = parts.recipe.retrieval
     depth = max(settings.pool, n)
+    remembered = remembering(parts.embedder, parts.store.queries, parts.recipe, threads=None)
     legs: tuple[Leg, ...] = (
-        DenseLeg(parts.embedder, parts.planner, parts.store, waits=False),
+        DenseLeg(parts.embedder, parts.planner, parts.store, waits=False, remembered=remembered),
         LexicalLeg(parts.followers.lexical),
         *((parts.sparse,) if parts.sparse is not None else ()),
     )

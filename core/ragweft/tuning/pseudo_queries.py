@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ragweft.types import joined
+
 if TYPE_CHECKING:
     from ragweft.ledger.snapshot import StoredChunk
 
@@ -43,11 +45,12 @@ class PseudoQuery:
     masked_context: str
     masked_text: str
     """The passage without the question."""
+    context_last: bool
 
     @property
     def masked(self) -> str:
         """What would be indexed of the masked passage."""
-        return f"{self.masked_context}\n\n{self.masked_text}" if self.masked_context else self.masked_text
+        return joined(self.masked_context, self.masked_text, last=self.context_last)
 
 
 def pseudo_query(stored: StoredChunk, *, terms: Terms, alone: bool) -> PseudoQuery | None:
@@ -68,6 +71,7 @@ def pseudo_query(stored: StoredChunk, *, terms: Terms, alone: bool) -> PseudoQue
             text=question,
             masked_context=context,
             masked_text=text,
+            context_last=stored.chunk.context_last,
         )
         # A line that is said twice, such as a title the text begins with, would answer itself.
         if not says(query.masked, question):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ragweft.ledger.writer import digest_of
+from ragweft.retrieval.query_vectors import query_digests
 
 if TYPE_CHECKING:
     from ragweft.assembly import Parts
@@ -25,31 +25,33 @@ def masked_vectors(parts: Parts, texts: Sequence[str]) -> Vectors:
     Raises:
         ProviderError: the embedder failed.
     """
+    if parts.vocabulary is parts.embedder:  # computed in less time than it is looked up
+        return parts.embedder.embed_documents(texts)
     digests = [digest_of("masked", text) for text in texts]
-    return _kept(parts, digests, texts, parts.embedder.embed_documents)
+    known = parts.store.known(digests)
+    missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
+    if missing:
+        parts.store.put(list(missing), parts.embedder.embed_documents(list(missing.values())))
+    return parts.store.get(digests)
 
 
 def asked_vectors(parts: Parts, texts: Sequence[str]) -> Vectors:
-    """The questions as queries, of the same shape.
+    """The questions as queries, of the same shape. What a user has asked before is not embedded again.
 
     Raises:
         ProviderError: the embedder failed.
     """
-    settings = parts.recipe.embedding
-    digests = [digest_of("asked", settings.query_model, settings.query_prompt, text) for text in texts]
-    return _kept(parts, digests, texts, partial(_queries, parts))
-
-
-def _kept(
-    parts: Parts, digests: Sequence[bytes], texts: Sequence[str], embed: Callable[[Sequence[str]], Vectors]
-) -> Vectors:
-    if parts.vocabulary is parts.embedder:  # computed in less time than it is looked up
-        return embed(texts)
-    known = parts.store.known(digests)
-    missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
+    if parts.vocabulary is parts.embedder:
+        return _queries(parts, texts)
+    digests = list(map(query_digests(parts.embedder, parts.recipe.embedding), texts))
+    vectors = {digest: kept.vector for digest, kept in parts.store.queries.get(digests).items()}
+    missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in vectors}
     if missing:
-        parts.store.put(list(missing), embed(list(missing.values())))
-    return parts.store.get(digests)
+        made = _queries(parts, list(missing.values()))
+        # Not where users' questions lie: these are asked again when the corpus grows, and never forgotten.
+        parts.store.put(list(missing), made)
+        vectors |= dict(zip(missing, made, strict=True))
+    return np.array([vectors[digest] for digest in digests], dtype=np.float32)
 
 
 def _queries(parts: Parts, texts: Sequence[str]) -> Vectors:

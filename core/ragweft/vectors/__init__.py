@@ -6,7 +6,14 @@ on a server or in its cloud. Both give the same cosines for the same vectors, ti
 
 from __future__ import annotations
 
-from ragweft.vectors.chroma import ChromaIndex
-from ragweft.vectors.flat import FlatIndex
+from typing import TYPE_CHECKING
+
+from ragweft.deferred import names_of
+
+if TYPE_CHECKING:
+    from ragweft.vectors.chroma import ChromaIndex
+    from ragweft.vectors.flat import FlatIndex
 
 __all__ = ["ChromaIndex", "FlatIndex"]
+
+__getattr__ = names_of(__name__, {"ChromaIndex": "ragweft.vectors.chroma", "FlatIndex": "ragweft.vectors.flat"})

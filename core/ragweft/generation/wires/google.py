@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GoogleWire"]
 
+_VERSION = "v1"
+"""Of the paths: the SDK's default where the environment names no other."""
 _ENDS = ("STOP", "FINISH_REASON_UNSPECIFIED", "OTHER")
 _THINKING = ("thinking_budget", "thinking_level")
 
@@ -29,11 +31,15 @@ class GoogleWire:
         except ImportError:
             raise MissingExtra(package="google-genai", extra="google") from None
         self._model, self._types, self._parameters = model, types, parameters
-        options: dict[str, Any] = {"base_url": base_url} if base_url else {}
+        options: dict[str, Any] = {"api_version": _VERSION, **({"base_url": base_url} if base_url else {})}
+
+        def client() -> genai.Client:
+            # Said, because the environment may ask for Vertex AI, which knows other keys and other paths.
+            given = types.HttpOptions(**options)
+            return genai.Client(vertexai=False, api_key=key.reveal(), http_options=given)
+
         # Held: a client that is collected closes its connections under the call.
-        self._client = PerProcess(
-            lambda: genai.Client(api_key=key.reveal(), http_options=types.HttpOptions(**options))
-        )
+        self._client = PerProcess(client)
 
     def send(self, prompt: Prompt, *, max_tokens: int, seconds: float) -> Reply:
         """As `ChatWire.send`."""

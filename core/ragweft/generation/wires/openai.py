@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ragweft.errors import MissingExtra, ProviderError
 from ragweft.generation.values import BatchState, Prompt, Reply, Stop, Tokens
 from ragweft.providers.failures import scrubbed
+from ragweft.providers.openai_clients import client_options
 from ragweft.providers.owned import PerProcess
 
 if TYPE_CHECKING:
@@ -46,10 +47,8 @@ class OpenAIChatWire:
         except ImportError:
             raise MissingExtra(package="openai", extra="openai") from None
         self._model, self._own, self._marks, self._parameters = model, own, marks, parameters
-        given: dict[str, Any] = {"api_key": key.reveal() or "none", "max_retries": 0}
-        if base_url:
-            given["base_url"] = base_url
-        self._client: PerProcess[OpenAI] = PerProcess(lambda: OpenAI(**given))
+        options = client_options(key, base_url)
+        self._client: PerProcess[OpenAI] = PerProcess(lambda: OpenAI(**options))
 
     def send(self, prompt: Prompt, *, max_tokens: int, seconds: float) -> Reply:
         """As `ChatWire.send`."""

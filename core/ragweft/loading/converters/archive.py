@@ -90,13 +90,19 @@ class Archive:
         """Office files declare no document types: what does is made to hurt its reader.
 
         Raises:
-            LoadError: an entry declares one.
+            LoadError: an entry declares one, or cannot be read as far as its root: other readers know encodings
+                in which this one would not see a declaration.
         """
         for name in sorted(self.names):
             if name.lower().endswith(_XML_SUFFIXES):
-                # Whoever needs a part that cannot be read will say so.
-                with suppress(expat.ExpatError, *_UNPACKING), self._file.open(name) as part:
-                    _check_prolog(part, name)
+                try:
+                    with self._file.open(name) as part:
+                        _check_prolog(part, name)
+                except _UNPACKING:
+                    # Nobody can unpack it, and whoever needs it will say so.
+                    continue
+                except (expat.ExpatError, LookupError, ValueError) as error:
+                    raise LoadError(f"is damaged: {name} is no XML ({error}); save it anew") from error
 
 
 def open_archive(data: bytes, limits: Limits) -> Archive:

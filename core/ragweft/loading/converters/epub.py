@@ -45,8 +45,9 @@ def read(data: bytes, limits: Limits) -> Converted:
     if not _encrypted(archive).isdisjoint(spine):
         raise LoadError("is encrypted for its buyer (DRM); no other program can read it")
     writer = Writer()
+    missing: list[Json] = [number for number, name in enumerate(spine, 1) if name not in archive.names]
     for number, name in enumerate(spine, 1):
-        if name not in archive.names:
+        if number in missing:
             continue
         try:
             source = decode(archive.read(name))
@@ -56,7 +57,8 @@ def read(data: bytes, limits: Limits) -> Converted:
         for block in read_markup(source).blocks:
             writer.add(block, label=label, number=number)
             label = ""
-    return writer.converted(title=_said(package, "title"), metadata=_metadata(package))
+    metadata = _metadata(package) | ({"missing_sections": missing} if missing else {})
+    return writer.converted(title=_said(package, "title"), metadata=metadata)
 
 
 def _spine(package: Element, folder: str) -> Iterator[str]:
