@@ -4,7 +4,8 @@
 
 Whole documents are cut by every chunker, with and without the free context, indexed by the default recipe and
 searched. Hits are read best first until a budget of tokens is used up (five chunks of the size in question); the
-last one is cut off where the budget ends, so that every way reads the same amount. Recall, precision and IoU are
+last one is cut off where the budget ends, so that every way reads the same amount. Only "packed" reads as many
+tokens of `results.as_context`, citations included, which joins neighbours and says nothing twice. Recall, precision and IoU are
 of gold characters (`ragweft.evaluation.spans`). LangChain's recursive splitter is measured beside ours, with the same tokens
 counted, the same index and the same search.
 """
@@ -36,13 +37,15 @@ if TYPE_CHECKING:
 
     from ragweft.evaluation.spans import Place
     from ragweft.protocols import Chunker
-    from ragweft.types import Hit
+    from ragweft.types import Hit, Results
 
 SETS = ("chroma_chunking", "squad_xquad")
 SIZES = (200, 480)
 CHUNKS_READ = 5
 DEPTH = 60
 """Hits fetched: more than any budget holds."""
+PACKED = 10
+"""Hits that are packed."""
 TOKENS = StaticEmbedder()
 
 
@@ -53,6 +56,8 @@ class Way:
     name: str
     recipe: Recipe
     chunker: Chunker | None = None
+    packs: bool = False
+    """Whether the hits are read as `results.as_context` packs them."""
 
 
 class LangChainRecursive:
@@ -103,7 +108,10 @@ def ways(size: int) -> Iterator[Way]:
         yield Way(name=f"LangChain recursive, {kind}", recipe=plain, chunker=peer)
         for strategy in _strategies():
             chunking = Chunking(strategy=strategy, size=size)
-            yield Way(name=f"{strategy}, {kind}", recipe=Recipe(dense=flat, chunking=chunking, context=context))
+            recipe = Recipe(dense=flat, chunking=chunking, context=context)
+            yield Way(name=f"{strategy}, {kind}", recipe=recipe)
+            if strategy == default.chunking.strategy:
+                yield Way(name=f"{strategy}, {kind}, packed", recipe=recipe, packs=True)
 
 
 def _strategies() -> Sequence[str]:
@@ -166,10 +174,12 @@ def measure(way: Way, collection: Collection, budget: int, work: Path) -> Measur
         index.add(collection.documents)
         chunks = index.status().chunks
         built = time.process_time() - started
-        rows = [
-            precision_recall_iou(read(index.search(text, k=DEPTH), budget), collection.gold[name])
-            for name, text in collection.queries.items()
-        ]
+        texts = {document.id: document.text for document in collection.documents}
+        rows = []
+        for name, text in collection.queries.items():
+            hits = index.search(text, k=PACKED if way.packs else DEPTH)
+            places = packed(hits, budget, texts) if way.packs else read(hits, budget)
+            rows.append(precision_recall_iou(places, collection.gold[name]))
     return Measured(scores=np.array(rows, dtype=np.float64), chunks=chunks, seconds=built)
 
 
@@ -187,6 +197,16 @@ def read(hits: Sequence[Hit], budget: int) -> list[Place]:
         if end > span.start:
             places.append((hit.chunk.document_id, Span(start=span.start, end=end)))
         left -= size
+    return places
+
+
+def packed(results: Results, budget: int, texts: Mapping[str, str]) -> list[Place]:
+    """Where the passages of a context of *budget* tokens stand."""
+    places: list[Place] = []
+    for passage in results.as_context(max_tokens=budget).passages:
+        text = passage.text.removesuffix(" […]")
+        start = texts[passage.document_id].index(text)
+        places.append((passage.document_id, Span(start=start, end=start + len(text))))
     return places
 
 

@@ -57,7 +57,7 @@ def prose(words: int) -> str:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "keys.md").write_text(f"# Keys\n\n{prose(900)}\n\n## Doors\n\n{prose(500)}\n")
+    (tmp_path / "docs" / "keys.md").write_text(f"{prose(900)}\n\n## Doors\n\n{prose(500)}\n")
     return tmp_path / "docs"
 
 

@@ -17,7 +17,7 @@ import voyageai
 from google import genai
 from google.genai import errors as google_errors
 from google.genai import types as google_types
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from voyageai.client import Client as VoyageClient
 from voyageai.client_async import AsyncClient as AsyncVoyageClient
@@ -75,6 +75,7 @@ def last(double: ProviderDouble) -> Request:
 @given(st.text(), st.sampled_from([8, 64, 256]))
 def test_a_shorter_vector_is_the_beginning_of_the_longer_one(text: str, dims: int) -> None:
     whole, short = embed(text, dims=1024), embed(text, dims=dims, full=1024)
+    assume(np.any(whole[:dims]))  # nothing is left of some, and of these there is no unit vector
     assert np.isclose(np.linalg.norm(whole), 1)
     assert np.allclose(short, whole[:dims] / np.linalg.norm(whole[:dims]))
     assert np.allclose(embed(text, dims=dims, full=1024, unit=False), whole[:dims])
