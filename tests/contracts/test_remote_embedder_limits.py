@@ -319,6 +319,20 @@ def test_passages_the_service_found_too_long_are_known_too(double: ProviderDoubl
     assert list(one.too_long(["short", text])) == [1]
 
 
+def test_the_half_that_was_answered_is_kept_when_the_other_fails(double: ProviderDouble) -> None:
+    one = embedder(double, "openai", "text-embedding-3-small")
+    texts = [f"text number {n}" for n in range(8)]
+    double.fail("openai", status=400, message="maximum context length is 8 tokens, however you requested 9")
+    double.fail("openai", after=1, status=401)
+    kept: list[str] = []
+    with pytest.raises(ProviderError, match="401"):
+        for places, vectors in one.embed_batches(texts):
+            assert vectors.shape == (len(places), one.space.dims)
+            kept += [texts[place] for place in places]
+    assert sent(double) == [kept] == [texts[:4]], "what was paid for was given"
+    assert np.allclose(one.embed_documents(texts[:1]), vectors[:1], atol=1e-6)
+
+
 # ---- near a cap
 
 

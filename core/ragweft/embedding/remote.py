@@ -147,17 +147,28 @@ class RemoteEmbedder:
             # Services refuse them, or tell something of nothing.
             yield blank, np.zeros((len(blank), self.space.dims), dtype=np.float32)
         batches = list(self._batches(texts))
+        answered: dict[str, Vector] = {}
 
         def send(batch: Sequence[int], stop: threading.Event | None = None) -> Vectors:
-            return self.embed_apart([texts[place] for place in batch], stop)
+            fresh = [place for place in batch if texts[place] not in answered]
+            made = self.embed_apart([texts[place] for place in fresh], stop, answered) if fresh else ()
+            known = dict(zip(fresh, made, strict=True))
+            return np.array([known[p] if p in known else answered[texts[p]] for p in batch], dtype=np.float32)
 
-        left = set(range(len(batches)))
+        left = {place for batch in batches for place in batch}
         try:
             for number, vectors in self.side_by_side([partial(send, batch) for batch in batches]):
-                left.discard(number)
+                left.difference_update(batches[number])
                 yield batches[number], vectors
-        except BudgetExceeded:
-            yield from affordable([batches[number] for number in sorted(left)], send)
+        except (ProviderError, BudgetExceeded) as error:
+            # Of a batch that went out in pieces, some may have been answered before one failed.
+            if paid := [place for place in sorted(left) if texts[place] in answered]:
+                left.difference_update(paid)
+                yield paid, np.array([answered[texts[place]] for place in paid], dtype=np.float32)
+            if not isinstance(error, BudgetExceeded):
+                raise
+            rests = [[place for place in batch if place in left] for batch in batches]
+            yield from affordable(list(filter(None, rests)), send)
 
     def side_by_side(
         self, sends: Sequence[Callable[[threading.Event], Vectors]]
@@ -245,8 +256,17 @@ class RemoteEmbedder:
         if batch:
             yield batch
 
-    def embed_apart(self, texts: Sequence[str], stop: threading.Event | None = None) -> Vectors:
-        """Documents each by itself, those over the window in parts; *stop* ends waits."""
+    def embed_apart(
+        self,
+        texts: Sequence[str],
+        stop: threading.Event | None = None,
+        answers: dict[str, Vector] | None = None,
+    ) -> Vectors:
+        """Documents each by itself, those over the window in parts; *stop* ends waits.
+
+        *answers* takes in each text or part and its vector as they come, for what is left when one of several
+        requests fails.
+        """
         connection, patience = self.connection, Deadline(seconds=DOCUMENTS.seconds)
         wire, caller = connection.wires["document"], connection.caller
 
@@ -256,7 +276,10 @@ class RemoteEmbedder:
             holding = self.cost(some, "document")
             if len(some) > 1:
                 holding = divisible(holding, caller, until=patience)
-            return self.checked(caller.call(send, DOCUMENTS, holding=holding, stop=stop), some, "document")
+            vectors = self.checked(caller.call(send, DOCUMENTS, holding=holding, stop=stop), some, "document")
+            if answers is not None and len(some) < len(texts):
+                answers.update(zip(some, vectors, strict=True))
+            return vectors
 
         return answered(self._fitting(texts), ask)
 
