@@ -333,6 +333,23 @@ def test_the_half_that_was_answered_is_kept_when_the_other_fails(double: Provide
     assert np.allclose(one.embed_documents(texts[:1]), vectors[:1], atol=1e-6)
 
 
+def test_documents_that_were_answered_are_kept_when_others_of_their_request_fail(
+    double: ProviderDouble,
+) -> None:
+    one = embedder(double, "voyage", "voyage-context-4")
+    assert isinstance(one, ContextualEmbedder)
+    groups = [[f"passage {n} of {m}" for n in range(3)] for m in range(4)]
+    double.fail("voyage", too_long=True)
+    double.fail("voyage", after=1, status=401)
+    found: dict[int, Any] = {}
+    with pytest.raises(ProviderError, match="401"):
+        found.update(one.embed_groups(groups))
+    assert list(found) == [0, 1]
+    assert [request.body["inputs"] for request in double.requests if request.status == 200] == [groups[:2]]
+    again = dict(one.embed_groups(groups[:2]))
+    assert all(np.allclose(again[place], found[place], atol=1e-6) for place in again)
+
+
 # ---- near a cap
 
 

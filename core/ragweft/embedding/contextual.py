@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
 from ragweft.embedding.fitting import divisible
 from ragweft.embedding.remote import RemoteEmbedder
-from ragweft.errors import BudgetExceeded
+from ragweft.errors import BudgetExceeded, ProviderError
 from ragweft.providers.policy import DOCUMENTS, Deadline, TooLong
 from ragweft.providers.side_by_side import affordable
 
@@ -29,6 +30,8 @@ __all__ = ["ContextualRemoteEmbedder", "GroupWire"]
 
 _Stretch = tuple[int, Sequence[int]]
 """Place of a group, and places of some of its texts."""
+_Name = tuple[int, ...]
+"""What tells a stretch, or a part of one, from the others of one call."""
 
 
 class GroupWire(Protocol):
@@ -76,9 +79,14 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
                 yield place, vectors[place]
         requests = list(self._requests(stretches))
 
+        answered: dict[_Name, Vectors] = {}
+
         def send(request: Sequence[_Stretch], stop: threading.Event | None = None) -> Vectors:
-            texts = [[groups[place][at] for at in own] for place, own in request]
-            return self._sent(texts, stop, Deadline(seconds=DOCUMENTS.seconds))
+            texts = {_name(own): [groups[own[0]][at] for at in own[1]] for own in request}
+            fresh = {name: some for name, some in texts.items() if name not in answered}
+            if fresh:
+                self._send(fresh, stop, Deadline(seconds=DOCUMENTS.seconds), answered)
+            return np.concatenate([answered[name] for name in texts])
 
         def complete(request: Sequence[_Stretch], rows: Vectors) -> Iterator[tuple[int, Vectors]]:
             start = 0
@@ -89,14 +97,35 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
                 if not left[place]:
                     yield place, vectors[place]
 
+        for request, rows in self._answers(requests, send, answered):
+            yield from complete(request, rows)
+
+    def _answers(
+        self,
+        requests: Sequence[Sequence[_Stretch]],
+        send: Callable[..., Vectors],
+        answered: dict[_Name, Vectors],
+    ) -> Iterator[tuple[Sequence[_Stretch], Vectors]]:
+        """Each of *requests*, or part of one, and its vectors, as they come.
+
+        Of a request that went out in pieces, those *answered* before one failed are given, too.
+        """
         waiting = set(range(len(requests)))
         try:
             for number, rows in self.side_by_side([partial(send, request) for request in requests]):
                 waiting.discard(number)
-                yield from complete(requests[number], rows)
-        except BudgetExceeded:
-            for request, rows in affordable([requests[number] for number in sorted(waiting)], send):
-                yield from complete(request, rows)
+                yield requests[number], rows
+                for own in requests[number]:
+                    del answered[_name(own)]
+        except (ProviderError, BudgetExceeded) as error:
+            left = [requests[number] for number in sorted(waiting)]
+            for own in chain.from_iterable(left):
+                if _name(own) in answered:
+                    yield [own], answered[_name(own)]
+            if not isinstance(error, BudgetExceeded):
+                raise
+            rests = [[own for own in request if _name(own) not in answered] for request in left]
+            yield from affordable(list(filter(None, rests)), send)
 
     def _requests(self, stretches: Sequence[tuple[_Stretch, int]]) -> Iterator[list[_Stretch]]:
         """As many stretches in a request as the service's limits allow."""
@@ -133,14 +162,20 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
             if own:
                 yield (place, own), held
 
-    def _sent(
-        self, groups: Sequence[Sequence[str]], stop: threading.Event | None, patience: Deadline
-    ) -> Vectors:
-        texts = [text for group in groups for text in group]
+    def _send(
+        self,
+        groups: Mapping[_Name, Sequence[str]],
+        stop: threading.Event | None,
+        patience: Deadline,
+        answered: dict[_Name, Vectors],
+    ) -> None:
+        """Put the vectors of *groups* into *answered*, those of each as soon as they have come."""
+        texts = [text for group in groups.values() for text in group]
         if len(texts) == 1 and self.too_long(texts):
-            return self.embed_apart(texts, stop)
+            answered.update(dict.fromkeys(groups, self.embed_apart(texts, stop)))
+            return
         wire, caller = cast("GroupWire", self.connection.wires["document"]), self.connection.caller
-        send = partial(wire.send_groups, groups, seconds=DOCUMENTS.timeout)
+        send = partial(wire.send_groups, list(groups.values()), seconds=DOCUMENTS.timeout)
         holding = self.cost(texts, "document")
         if len(groups) > 1:
             # A stretch that only took too long is not torn: its vectors would be others.
@@ -150,12 +185,29 @@ class ContextualRemoteEmbedder(RemoteEmbedder):
         except TooLong:
             # Too much at once: fewer documents, then shorter stretches, then parts.
             if len(texts) == 1:
-                return self.embed_apart(texts, stop)
+                answered.update(dict.fromkeys(groups, self.embed_apart(texts, stop)))
+                return
             if len(groups) > 1:
-                middle = len(groups) // 2
-                halves = [groups[:middle], groups[middle:]]
-            else:
-                middle = len(texts) // 2
-                halves = [[texts[:middle]], [texts[middle:]]]
-            return np.concatenate([self._sent(half, stop, patience) for half in halves])
-        return self.checked(reply, texts, "document")
+                items, middle = list(groups.items()), len(groups) // 2
+                for half in (items[:middle], items[middle:]):
+                    self._send(dict(half), stop, patience, answered)
+                return
+            (name,) = groups
+            middle = len(texts) // 2
+            torn = {(*name, 0): texts[:middle], (*name, 1): texts[middle:]}
+            for part, some in torn.items():
+                if part not in answered:
+                    self._send({part: some}, stop, patience, answered)
+            answered[name] = np.concatenate([answered.pop(part) for part in torn])
+            return
+        rows = self.checked(reply, texts, "document")
+        start = 0
+        for name, group in groups.items():
+            answered[name] = rows[start : start + len(group)]
+            start += len(group)
+
+
+def _name(stretch: _Stretch) -> _Name:
+    """The place of its document and that of its first text."""
+    place, own = stretch
+    return place, own[0]
