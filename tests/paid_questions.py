@@ -44,6 +44,7 @@ class Priced(HashEmbedder):
     """An embedder of one's own that costs money."""
 
     usd_per_million = 1.0
+    query_fingerprint: str | None = ""
 
     def __init__(self, *, dims: int = 32, model: str = "hash:paid") -> None:
         super().__init__(dims=dims, model=model)

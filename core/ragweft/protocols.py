@@ -225,7 +225,7 @@ class WindowedEmbedder(Protocol):
 class PricedEmbedder(Protocol):
     """An embedder that costs money, and says how much before it is spent.
 
-    Its queries' vectors are kept; `query_fingerprint`, if there, says what decides them besides space and text.
+    Vectors of queries are kept where an attribute `query_fingerprint` says what decides them beside the space.
     """
 
     @property

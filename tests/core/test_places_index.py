@@ -13,6 +13,7 @@ import pytest
 from cli_runner import Cli, settled
 from conftest import FLAT
 from ragweft import Document, Index, reindex
+from ragweft.errors import IndexLocked
 from ragweft.places import Place
 from ragweft.recipe import Chunking, Recipe
 
@@ -115,3 +116,16 @@ def test_a_pdf_at_the_prompt(
     assert (again["unchanged"], again["added"]) == (1, 0)
     chunks = json.loads(cli("chunks", "docs/manual.pdf", "--json").out)["chunks"]
     assert chunks[0]["place"] == ["p.1", "p.3"]
+
+
+def test_an_index_of_an_older_ragweft_that_can_only_be_read_says_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "kb"
+    with Index.open(folder, recipe=FLAT) as index:
+        index.add(Document(id="a", text="alpha"))
+    with closing(sqlite3.connect(folder / "ledger.db")) as ledger:
+        ledger.execute("ALTER TABLE chunks DROP COLUMN context_last")
+    with pytest.raises(IndexLocked, match=r"no chunks.context_last.*open it once where it can be written"):
+        Index.open(folder, read_only=True)
+    Index.open(folder).close()
+    with Index.open(folder, read_only=True) as index:
+        assert index.search("alpha")

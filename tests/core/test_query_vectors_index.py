@@ -83,13 +83,13 @@ def test_two_processes_that_ask_the_same_pay_once(
 def test_a_question_asked_again_in_a_process_asks_neither_service_nor_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = Service()
-    with Index.open(filled(tmp_path / "kb", as_embedder(service)), embedder=as_embedder(service)) as index:
+    service = Priced()
+    with Index.open(filled(tmp_path / "kb", service), embedder=service) as index:
         first = index.search(QUESTION)
         monkeypatch.setattr(QueryStore, "get", None)
         again = index.search(QUESTION)
-    assert service.queries == [QUESTION]
-    assert (first.usage.calls, again.usage) == (1, Usage())
+    assert service.asked == [QUESTION]
+    assert again.usage == Usage()
     assert (REMEMBERED in note(first), REMEMBERED in note(again)) == (False, True)
 
 
@@ -111,6 +111,24 @@ def test_an_embedder_of_ones_own_that_costs_money_is_remembered(tmp_path: Path) 
     with Index.open(tmp_path / "kb", embedder=second) as index:
         assert REMEMBERED in note(index.search(QUESTION))
     assert (first.asked, second.asked) == ([QUESTION], [])
+
+
+def test_nobody_answers_for_an_object_that_does_not_say_what_decides_its_queries(tmp_path: Path) -> None:
+    """Under one name it may be another one tomorrow."""
+
+    class Mended(Service):
+        def embed_query(self, text: str) -> list[float]:
+            return super().embed_query(f"mended: {text}")
+
+    Mended.__name__, Mended.__module__ = Service.__name__, Service.__module__
+    first, second = as_embedder(Service()), as_embedder(Mended())
+    folder = filled(tmp_path / "kb", first)
+    found = []
+    for embedder in (first, first, second):
+        with Index.open(folder, embedder=embedder) as index:
+            found.append(index.search(QUESTION))
+    assert [each.usage.calls for each in found] == [1, 1, 1]
+    assert rows(folder) == []
 
 
 def test_what_still_serves_is_noted_once_a_day(tmp_path: Path) -> None:

@@ -173,11 +173,6 @@ class _Adapted:
         """US dollars for a million tokens; 0: free, None: not known."""
         return self._tab.usd_per_million
 
-    @property
-    def query_fingerprint(self) -> str | None:
-        """None: queries of what is free are not kept. Else the space names all that decides their vectors."""
-        return None if self.price == 0 else ""
-
     def tokens(self, texts: Sequence[str]) -> int:
         """About what *texts* come to as documents, blank ones left out."""
         filled = [text for text in texts if text.strip()]

@@ -76,6 +76,17 @@ class Database:
             except RagweftError:
                 self._engine.dispose()
                 raise
+        elif lacking := self._lacking():
+            self._engine.dispose()
+            raise IndexLocked(
+                f"{path.parent}: an older ragweft made the index ({path.name} has no {lacking}), and it is "
+                "read-only; open it once where it can be written"
+            )
+
+    def _lacking(self) -> str | None:
+        """A column that is not there, of a table that is."""
+        with self.read() as connection:
+            return next(_missing(connection, self._tables), None)
 
     @contextmanager
     def read(self, *, patience: float = _BUSY_SECONDS) -> Iterator[Connection]:
@@ -218,12 +229,18 @@ def _patient(connection: Connection, seconds: float) -> Iterator[None]:
 
 def _add_columns(connection: Connection, tables: MetaData) -> None:
     """Give a file that an older ragweft made the columns it lacks; they may all be empty."""
+    for name in list(_missing(connection, tables)):
+        table, _, column = name.partition(".")
+        kind = tables.tables[table].columns[column].type.compile(connection.dialect)
+        connection.exec_driver_sql(f'ALTER TABLE {table} ADD COLUMN "{column}" {kind}')
+
+
+def _missing(connection: Connection, tables: MetaData) -> Iterator[str]:
+    """Columns that an older ragweft did not know, as `table.column`."""
     for table in tables.sorted_tables:
         there = {row.name for row in connection.exec_driver_sql(f"PRAGMA table_info({table.name})")}
-        for column in table.columns:
-            if column.name not in there:
-                kind = column.type.compile(connection.dialect)
-                connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}')
+        if there:
+            yield from (f"{table.name}.{column.name}" for column in table.columns if column.name not in there)
 
 
 def refuse_network_filesystem(folder: Path) -> None:

@@ -18,7 +18,6 @@ import numpy as np
 
 from ragweft.errors import IndexDamaged, IndexLocked
 from ragweft.ledger.query_store import query_digest
-from ragweft.protocols import PricedEmbedder
 
 if TYPE_CHECKING:
     from ragweft.ledger.query_store import QueryStore
@@ -56,8 +55,8 @@ def query_digests(embedder: Embedder, settings: Embedding) -> Callable[[str], by
 
 
 def _told(embedder: Embedder) -> str | None:
-    unsaid = "" if isinstance(embedder, PricedEmbedder) else None
-    told: str | None = getattr(embedder, "query_fingerprint", unsaid)
+    # Who does not say what decides its queries' vectors may be another object tomorrow, under the same name.
+    told: str | None = getattr(embedder, "query_fingerprint", None)
     return told
 
 
