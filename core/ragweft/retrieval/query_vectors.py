@@ -7,16 +7,18 @@ is remembered in memory serves the process that asked, also while it is not on d
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragweft.errors import IndexDamaged, IndexLocked
+from ragweft.errors import IndexDamaged, IndexLocked, ProviderError
 from ragweft.ledger.query_store import query_digest
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ class QueryVectors:
         self._new: dict[bytes, Vector] = {}
         self._used: set[bytes] = set()
         self._writing = False
+        self._under_way: dict[bytes, tuple[Future[ProviderError | None], bool]] = {}
+        """Digest to the call for it, and whether a coroutine makes it."""
 
     def get(self, text: str) -> tuple[Vector, bool]:
         """The vector of *text* as a query, float32, shape (dims,), and whether it was remembered.
@@ -89,23 +93,64 @@ class QueryVectors:
             ProviderError: the embedder failed.
         """
         digest = self._digest(text)
-        vector = self._in_memory(digest)
-        if vector is None:
-            vector = self._on_disk(digest)
-        if vector is not None:
-            return vector, True
-        return self._remember(digest, self._embedder.embed_query(text)), False
+        while True:
+            vector = self._in_memory(digest)
+            if vector is None:
+                vector = self._on_disk(digest)
+            if vector is not None:
+                return vector, True
+            asking, own = self._begin(digest, awaited=False)
+            if own:
+                with self._asking(digest, asking):
+                    return self._remember(digest, self._embedder.embed_query(text)), False
+            concurrent.futures.wait([asking])
+            _raise_again(asking)
 
     async def aget(self, text: str, embed: Callable[[str], Awaitable[Vector]]) -> tuple[Vector, bool]:
         """As `get`, without blocking the running loop; *embed* is the embedder's own coroutine."""
         digest = self._digest(text)
-        vector = self._in_memory(digest)
-        if vector is None:
-            looking = asyncio.get_running_loop().run_in_executor(self._threads, self._on_disk, digest)
-            vector = await looking
-        if vector is not None:
-            return vector, True
-        return self._remember(digest, await embed(text)), False
+        while True:
+            vector = self._in_memory(digest)
+            if vector is None:
+                looking = asyncio.get_running_loop().run_in_executor(self._threads, self._on_disk, digest)
+                vector = await looking
+            if vector is not None:
+                return vector, True
+            asking, own = self._begin(digest, awaited=True)
+            if own:
+                with self._asking(digest, asking):
+                    return self._remember(digest, await embed(text)), False
+            await asyncio.wait([asyncio.wrap_future(asking)])
+            _raise_again(asking)
+
+    def _begin(self, digest: bytes, *, awaited: bool) -> tuple[Future[ProviderError | None], bool]:
+        """The call that is under way for *digest*, and whether it is the caller's to make.
+
+        Who blocks does not wait for a coroutine, which may be one of the loop that is blocked.
+        """
+        with self._lock:
+            other = self._under_way.get(digest)
+            if other is not None and (awaited or not other[1]):
+                return other[0], False
+            asking: Future[ProviderError | None] = Future()
+            asking.set_running_or_notify_cancel()  # nobody who waits for it can cancel it
+            self._under_way.setdefault(digest, (asking, awaited))
+            return asking, True
+
+    @contextmanager
+    def _asking(self, digest: bytes, asking: Future[ProviderError | None]) -> Iterator[None]:
+        """Tell who waits how the call ended; what another's cap or Ctrl-C ended, they try themselves."""
+        failed: ProviderError | None = None
+        try:
+            yield
+        except ProviderError as error:
+            failed = error
+            raise
+        finally:
+            with self._lock:
+                if self._under_way.get(digest, (None,))[0] is asking:
+                    del self._under_way[digest]
+            asking.set_result(failed)
 
     def _in_memory(self, digest: bytes) -> Vector | None:
         with self._lock:
@@ -182,3 +227,9 @@ class QueryVectors:
             self._new, self._used = {}, set()
             self._writing = any(work)
         return work if any(work) else None
+
+
+def _raise_again(asking: Future[ProviderError | None]) -> None:
+    """Raise what another's call for the same has failed with: to try it once more would take as long again."""
+    if (error := asking.result()) is not None:
+        raise ProviderError(str(error), retryable=error.retryable) from error
