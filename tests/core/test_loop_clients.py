@@ -84,6 +84,24 @@ def test_who_is_cancelled_again_leaves_nothing_open() -> None:
     asyncio.run(asyncio.wait_for(main(), 10))
 
 
+def test_a_client_that_cannot_be_closed_does_not_hide_that_a_request_was_cut_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(_: Client) -> None:
+        raise OSError("no such socket")
+
+    async def main() -> None:
+        held, entered = LoopClients(Client, broken), list[Client]()
+        task = asyncio.create_task(hanging(held, entered))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert "could not be closed: no such socket" in caplog.text
+
+
 class _Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 

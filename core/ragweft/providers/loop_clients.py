@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ragweft.providers.owned import PerLoop
 __all__ = ["LoopClients"]
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -67,4 +69,7 @@ class LoopClients(Generic[T]):
             self._held.pop()
 
     async def _closed(self, held: _Held[T]) -> None:
-        await self._close(held.client)
+        try:
+            await self._close(held.client)
+        except Exception as error:  # noqa: BLE001  # whoever was cut off is to hear of that, not of this
+            _log.warning("the connections of a request that was cut off could not be closed: %s", error)
