@@ -131,6 +131,13 @@ def test_a_root_inside_an_ignored_directory_was_meant(tmp_path: Path, pattern: s
     assert found(tmp_path) == set()
 
 
+def test_a_root_that_was_taken_back_in_is_ignored_by_nothing(tmp_path: Path) -> None:
+    """So what ignores others of its name goes on to."""
+    grow(tmp_path, {**tree("d/a.md", "d/d/a.md"), ".git/HEAD": "", ".gitignore": "?\n!/*\n"})
+    assert found(tmp_path) == {"d/a.md"}
+    assert found(tmp_path / "d") == {"a.md"}
+
+
 def test_a_root_that_is_an_ignored_file_was_meant(tmp_path: Path) -> None:
     grow(tmp_path, {"a.md": "x", ".gitignore": "*\n"})
     assert [type(item) for item in discover(tmp_path / "a.md")] == [Found]

@@ -144,7 +144,10 @@ def rules_above(root: Path) -> IgnoreRules:
     rules = IgnoreRules()
     for directory in reversed(above):
         rules = rules.with_files(directory.parent, IGNORE_FILES)
-        rules = rules.admitting(directory.name).below(directory.name)
+        # What takes a directory back in leaves the patterns that ignore others of its name as they are.
+        if rules.verdict(directory.name, directory=True) == "ignored":
+            rules = rules.admitting(directory.name)
+        rules = rules.below(directory.name)
     return rules
 
 
