@@ -43,7 +43,8 @@ def batching(double: ChatDouble, memory: ContextStore, model: str = MODELS[0], *
 def test_two_batches_keep_and_then_read_for_half_the_price(
     double: ChatDouble, memory: ContextStore, model: str
 ) -> None:
-    items = [(whole := document(10, name=f"port {n}"), cut(whole)) for n in range(4)]
+    texts = [[paragraph(10 * n + m) for m in range(10)] for n in range(4)]
+    items = [(whole := document(some, name=f"port {n}"), cut(whole)) for n, some in enumerate(texts)]
     made = batching(double, memory, model)
     with metered(Meter()) as meter:
         found = made.contextualize_all(items)
@@ -51,7 +52,6 @@ def test_two_batches_keep_and_then_read_for_half_the_price(
     assert len(double.batches) == 2
     assert len(bills) == 40
     assert all(one.batch for one in bills)
-    # The documents are alike, and kept once for all of them where the second batch reads them.
     assert sum(one.written > 0 for one in bills) == 4
     assert sum(one.cached > 0 for one in bills) == 36
     assert all(chunk.context.startswith("Situating") for chunks in found for chunk in chunks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from context_made import paragraph, words
@@ -106,6 +106,7 @@ def test_an_answer_that_broke_off_loses_its_last_word() -> None:
     assert read("About the harbour. And its cran", "length") == "About the harbour."
 
 
+@example(text="𐀀", stop="end", limit=4)
 @given(text=st.text(), stop=st.sampled_from(["end", "length"]), limit=st.integers(4, 60))
 def test_a_context_is_one_printable_line_within_its_limit(text: str, stop: Stop, limit: int) -> None:
     try:

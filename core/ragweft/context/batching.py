@@ -50,9 +50,12 @@ class _Prompted:
 
 
 def name_of(ask: Ask, maker: str) -> str:
-    """What the prompt for *ask* is called in a batch: the same whenever the same is asked of the same text."""
+    """What the prompt for *ask* is called in a batch: the same whenever the same is asked of the same text.
+
+    Whatever the document is called: one that is moved while a batch is under way has its answers.
+    """
     job = ask.job
-    return digest_of(maker, job.document.id, job.digest.hex(), job.nears[ask.place].hex()).hex()
+    return digest_of(maker, job.digest.hex(), job.nears[ask.place].hex()).hex()
 
 
 class Batching:

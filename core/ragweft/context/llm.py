@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ragweft.context.copies import asked_once, settle
 from ragweft.context.estimating import ContextEstimate, estimated, scale_of, usual_answer
 from ragweft.context.memory import PassingMemory
+from ragweft.context.missing import MissingContexts
 from ragweft.context.outline import OutlineContextualizer
 from ragweft.context.planning import job_of
 from ragweft.context.prompts import PROMPT_VERSION
@@ -18,7 +19,6 @@ from ragweft.context.writing import ContextStats, Writer, batching_generator
 from ragweft.errors import RecipeError
 from ragweft.generation import as_generator
 from ragweft.protocols import PlacelessContextualizer
-from ragweft.reports import Failure
 from ragweft.settings import OUTLINED
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ragweft.context.memory import ContextMemory
     from ragweft.context.planning import Job
     from ragweft.protocols import Contextualizer, Progress, Tokenizer
+    from ragweft.reports import Failure
     from ragweft.types import Chunk, Document
 
 __all__ = ["PLACEMENTS", "ContextStats", "KnownContexts", "LLMContextualizer"]
@@ -35,8 +36,6 @@ PLACEMENTS = ("prepend", "append")
 _DAY = 26 * 3_600.0
 """Seconds: a batch ends within 24 hours, one way or another."""
 _POLL = 5.0
-_MOST_REFUSED = 3
-"""Times a chunk is asked for that its service or model refuses."""
 _LONG_TOKEN = 12
 """Characters of a document that hold a token, whatever its script."""
 _MARK = 8
@@ -117,9 +116,7 @@ class LLMContextualizer:
         self._told = self._generator.density
         self._scale: Scale | None = None
         """What a sample came to when its service counted it."""
-        self._failed: dict[str, dict[bytes, str]] = {}
-        self._failures: dict[str, tuple[Failure, ...]] = {}
-        self._refusals: Counter[tuple[str, bytes]] = Counter()
+        self._missing = MissingContexts(self._memory, self._maker)
 
     def __repr__(self) -> str:
         return f"LLMContextualizer({self._generator.name})"
@@ -183,6 +180,8 @@ class LLMContextualizer:
     ) -> list[Sequence[Chunk]]:
         """The chunks of every document with their contexts; documents are asked for side by side.
 
+        Of documents with the same text one is asked for, and all have what becomes of it.
+
         With batches, give everything at once: it takes two, one after the other, however much it is. Without
         any *items*, those batches are taken in that have ended since.
 
@@ -194,6 +193,7 @@ class LLMContextualizer:
         """
         jobs = [self._job(document, chunks) for document, chunks in items]
         self._count(ContextStats(kept=sum(len(job.contexts) for job in jobs)))
+        copies = asked_once(jobs)
         total = sum(len(job.wanted) for job in jobs)
         density = self._density()
         if self._batch:
@@ -209,7 +209,8 @@ class LLMContextualizer:
                     progress("contexts", min(done, total), total)
         finally:
             self._writer.note_measure()
-            self._list_missing(jobs)
+            kept = settle(copies, self._memory, self._maker)
+            self._count(ContextStats(kept=kept, failed=self._missing.note(jobs)))
         return [self._placed(job) for job in jobs]
 
     def estimate(self, document: Document, chunks: Sequence[Chunk], *, counted: bool = True) -> ContextEstimate:
@@ -221,8 +222,9 @@ class LLMContextualizer:
         return self.estimate_all([(document, chunks)], counted=counted)
 
     def estimate_all(self, items: Sequence[Item], *, counted: bool = True) -> ContextEstimate:
-        """As `estimate`, of all these documents together."""
+        """As `estimate`, of all these documents together; of those with the same text one is counted."""
         jobs = [job_of(document, chunks, self._memory, self._maker) for document, chunks in items]
+        asked_once(jobs)
         known = sum(len(job.contexts) for job in jobs)
         generator, rough = self._generator, self._density()
         first = next((job for job in jobs if job.wanted), None)
@@ -251,25 +253,16 @@ class LLMContextualizer:
 
     def unfinished(self, document_id: str) -> Sequence[Failure]:
         """Why chunks of that document kept their outline context when it was last contextualised."""
-        with self._lock:
-            return self._failures.get(document_id, ())
+        return self._missing.of(document_id)
 
     def take_failures(self) -> tuple[Failure, ...]:
         """Everything `unfinished`, for a report; from now on it is asked for again.
 
-        Until then it is not: a document that is contextualised twice in one job comes out the same. What was
-        refused three times is left alone for as long as this object lives: every answer is paid for.
+        Until then it is not: a document that is contextualised twice in one job, and a copy of it, comes out
+        the same. What was refused three times is left alone for as long as this object lives: every answer is
+        paid for.
         """
-        with self._lock:
-            found = tuple(one for some in self._failures.values() for one in some)
-            self._failures.clear()
-            for name, reasons in list(self._failed.items()):
-                self._failed[name] = {
-                    near: reason
-                    for near, reason in reasons.items()
-                    if self._refusals[name, near] >= _MOST_REFUSED
-                }
-        return found
+        return self._missing.take()
 
     def without_asking(
         self, document: Document, chunks: Sequence[Chunk], *, supposing: bool = False
@@ -293,33 +286,12 @@ class LLMContextualizer:
         job = job_of(document, chunks, self._memory, self._maker)
         if job.renewed:
             self._memory.keep(self._maker, document.id, job.renewed)
-        with self._lock:
-            failed = self._failed.get(document.id, {})
-            for place in job.wanted:
-                if job.nears[place] in failed:
-                    job.fail(place, failed[job.nears[place]])
-        job.wanted = [place for place in job.wanted if place not in job.reasons]
+        self._missing.leave_alone(job)
         return job
 
     def _density(self) -> float:
         measure = self._memory.measure(self._generator.name)
         return measure.prompt / measure.quarters if measure.quarters else self._told
-
-    def _list_missing(self, jobs: Sequence[Job]) -> None:
-        before = {one.document_id for one in self._memory.missing(self._maker)}
-        for job in jobs:
-            name = job.document.id
-            reasons = {job.nears[place]: reason for place, reason in job.reasons.items()}
-            with self._lock:
-                self._refusals.update((name, job.nears[place]) for place in job.refused)
-            if reasons or name in before:
-                self._memory.note_missing(self._maker, name, reasons)
-            with self._lock:
-                self._failed[name] = reasons
-                self._failures[name] = _listed(job)
-                if not reasons:
-                    del self._failed[name], self._failures[name]
-        self._count(ContextStats(failed=sum(len(job.reasons) for job in jobs)))
 
     def _placed(self, job: Job) -> list[Chunk]:
         outlined = self._outline.contextualize(job.document, job.chunks)
@@ -363,14 +335,3 @@ class KnownContexts:
     def placeless(self, document: Document, chunk: Chunk) -> str:
         """As `LLMContextualizer.placeless`."""
         return self._whole.placeless(document, chunk)
-
-
-def _listed(job: Job) -> tuple[Failure, ...]:
-    """One line for each reason: hundreds of chunks may have the same."""
-    source = job.document.source or job.document.id
-    found = []
-    for reason, count in Counter(job.reasons.values()).items():
-        places = [place + 1 for place, why in job.reasons.items() if why == reason]
-        which = f"chunk {places[0]}" if count == 1 else f"{count} of {len(job.chunks)} chunks"
-        found.append(Failure(source=source, reason=f"{which} kept the outline context: {reason}"))
-    return tuple(found)

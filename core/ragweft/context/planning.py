@@ -113,6 +113,9 @@ def job_of(document: Document, chunks: Sequence[Chunk], memory: ContextMemory, m
     job = Job(document=document, chunks=chunks, digest=digest, spans=spans, nears=nears)
     found = memory.find(maker, document_id=document.id, document=digest, nears=nears)
     fitting = {near: kept for near, kept in found.items() if _fits(kept, job)}
+    if outdated := [near for near in found if near not in fitting]:
+        # What this document had before must not hide what a copy of its present text has.
+        fitting |= memory.find(maker, document_id="", document=digest, nears=outdated)
     job.renewed = [
         replace(kept, document_id=document.id, document=digest)
         for kept in fitting.values()

@@ -59,7 +59,7 @@ def read_context(text: str, stop: Stop, *, chunk: str, tokenizer: Tokenizer, max
     after its last whole sentence. *chunk* may be "" where it is not known.
 
     Raises:
-        Unfit: the model refused, said nothing, or repeated the chunk.
+        Unfit: the model refused, said nothing, repeated the chunk, or nothing of it fits.
     """
     if stop == "refused":
         raise Unfit("the model, or a filter before it, refused to answer")
@@ -111,7 +111,10 @@ def _within(said: str, tokenizer: Tokenizer, limit: int, *, broken: bool) -> str
     kept = said[: _most(said, tokenizer, limit - len(tokenizer.encode(_OMITTED).ids))]
     broken = broken and kept == said
     whole = kept.rpartition(" ")[0] if broken or not said[len(kept) :].startswith(" ") else kept
-    return f"{(whole or kept).rstrip()} {_OMITTED}"
+    shown = f"{(whole or kept).rstrip()} {_OMITTED}"
+    if len(tokenizer.encode(shown).ids) > limit:  # a character may be many tokens
+        raise Unfit(f"nothing of the answer fits into {limit} tokens")
+    return shown
 
 
 def _most(said: str, tokenizer: Tokenizer, limit: int) -> int:

@@ -38,9 +38,9 @@ class ContextStats:
     made: int = 0
     """Contexts that were asked for and came."""
     kept: int = 0
-    """Contexts that were known, counted each time."""
+    """Contexts that were known, or came for a copy of the document, counted each time."""
     failed: int = 0
-    """Chunks left with their outline context, counted each time."""
+    """Chunks left with their outline context, counted once until `take_failures`."""
     calls: int = 0
     """Calls that were answered."""
     tokens: Tokens = field(default_factory=Tokens)
