@@ -25,6 +25,7 @@ from ragweft.protocols import ContextualEmbedder, Tokenizer
 from ragweft.settings import OUTLINED
 
 if TYPE_CHECKING:
+    from ragweft.chunking.sizes import Reserve
     from ragweft.context.memory import ContextMemory
     from ragweft.embedding.static import StaticEmbedder
     from ragweft.generation import Generator
@@ -105,13 +106,14 @@ def build_cutters(
     # Read one after the other, what two passages share would be read twice.
     overlap = 0.0 if isinstance(embedder, ContextualEmbedder) else recipe.chunking.overlap
     if contextualizer is None:
-        contextualizer, reserve = _contextualizer(recipe, tokenizer, memory), recipe.context.room
+        contextualizer, most = _contextualizer(recipe, tokenizer, memory), recipe.context.room
     else:
-        contextualizer, reserve = _given(contextualizer, recipe, tokenizer, memory)
+        contextualizer, most = _given(contextualizer, recipe, tokenizer, memory)
     size = recipe.chunking.size
     if own is not None and own.room is not None:
         # A window too small for a context and as much text again is read in parts: better than scraps.
-        size = min(size, max(own.room, 2 * reserve))
+        size = min(size, max(own.room, 2 * most))
+    reserve = contextualizer.room if isinstance(contextualizer, OutlineContextualizer) else most
     return Cutters(
         chunker=chunker or _chunker(recipe, tokenizer, size, overlap, reserve, vocabulary),
         contextualizer=contextualizer,
@@ -221,7 +223,7 @@ def _chunker(
     tokenizer: Tokenizer,
     size: int,
     overlap: float,
-    reserve: int,
+    reserve: Reserve,
     vocabulary: StaticEmbedder,
 ) -> Chunker:
     settings = recipe.chunking

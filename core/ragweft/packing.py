@@ -23,6 +23,8 @@ __all__ = ["Context", "Expand", "Library", "Passage", "characters", "pack"]
 Expand = Literal["none", "section", "document"]
 
 _CUT = " […]"
+_WORTH_READING = 0.25
+"""Share of a hit's words below which its begin alone is not worth its line of citation."""
 
 
 class Library(Protocol):
@@ -59,7 +61,7 @@ class Passage:
     score: float
     """Of the best of them."""
     cut: bool = False
-    """It alone was longer than all there was room for, and ends in […]."""
+    """There was no room for the rest of it: it ends in […]."""
 
     @property
     def heading(self) -> str:
@@ -107,6 +109,7 @@ class _Piece:
     place: tuple[str, str] | None
     """First and last page, slide … of a document that has these."""
     rank: int
+    cut: bool = False
 
     @property
     def first(self) -> Hit:
@@ -149,6 +152,8 @@ def pack(
 ) -> Context:
     """The best of *hits* as numbered passages of at most *max_tokens* together, headings included.
 
+    The first hit there is no room for is cut to what is left, if that is a good part of it.
+
     Args:
         hits: best first.
         max_tokens: for everything.
@@ -173,23 +178,23 @@ def pack(
     shelf = _Shelf(library)
     pieces: list[_Piece] = []
     left_out = 0
+
+    def fits(some: Sequence[_Piece]) -> bool:
+        return count("\n\n".join(map(str, _numbered(some)))) <= max_tokens
+
     for rank, hit in enumerate(fresh):
-        grown = _with(pieces, _piece(hit, rank, shelf))
-        if _tokens(grown, count) <= max_tokens:
+        piece = _piece(hit, rank, shelf)
+        grown = _with(pieces, piece)
+        if fits(grown):
             pieces = grown
+        elif not any(other.cut for other in pieces) and (part := _with_part(pieces, piece, fits)):
+            pieces = part
         else:
             left_out += 1
-    if not pieces and fresh:
-        return _only(fresh[0], max_tokens, count, left_out=len(fresh) - 1, repeated=len(ranked) - len(fresh))
     if expand != "none":
-        pieces = _widened(pieces, shelf, expand, fits=lambda grown: _tokens(grown, count) <= max_tokens)
-    passages = _numbered(pieces)
-    return Context(
-        passages=passages,
-        tokens=count("\n\n".join(map(str, passages))) if passages else 0,
-        left_out=left_out,
-        repeated=len(ranked) - len(fresh),
-    )
+        pieces = _widened(pieces, shelf, expand, fits=fits)
+    context = Context(passages=_numbered(pieces), left_out=left_out, repeated=len(ranked) - len(fresh))
+    return replace(context, tokens=count(str(context)) if pieces else 0)
 
 
 def characters(text: str) -> int:
@@ -205,7 +210,7 @@ def _widened(
     while True:
         grew = False
         for piece in sorted(pieces, key=lambda piece: piece.rank):
-            if piece.rank in stuck or piece not in pieces:
+            if piece.cut or piece.rank in stuck or piece not in pieces:
                 continue
             others = [other for other in pieces if other is not piece]
             options = (_with(others, wider) for wider in _wider(piece, shelf, expand))
@@ -274,6 +279,28 @@ def _with(pieces: Sequence[_Piece], new: _Piece) -> list[_Piece]:
     return sorted([*apart, new], key=lambda piece: piece.rank)
 
 
+def _with_part(
+    pieces: Sequence[_Piece], new: _Piece, fits: Callable[[Sequence[_Piece]], bool]
+) -> list[_Piece] | None:
+    """*pieces* and as many of the first words of *new* as fit; None if those are too few to say much.
+
+    The very first piece may be cut as short as must be: it is better than nothing.
+    """
+    ends = [match.end() for match in re.finditer(r"\S+", new.text)]
+    low, high = 0, len(ends) - 1
+    best: list[_Piece] | None = None
+    while low < high:
+        middle = (low + high + 1) // 2
+        stop = ends[middle - 1]
+        part = replace(new, end=new.start + stop, text=new.text[:stop], cut=True)
+        grown = _with(pieces, part)
+        if fits(grown):
+            low, best = middle, grown
+        else:
+            high = middle - 1
+    return best if not pieces or low >= _WORTH_READING * len(ends) else None
+
+
 def _joined(one: _Piece, other: _Piece) -> _Piece | None:
     """Both as one, if they overlap or nothing but white space lies between; None if not."""
     if one.first.chunk.document_id != other.first.chunk.document_id:
@@ -299,6 +326,7 @@ def _joined(one: _Piece, other: _Piece) -> _Piece | None:
         whole=whole,
         place=_spanning(left.place, right.place if right.end >= left.end else left.place),
         rank=best.rank,
+        cut=right.cut if right.end >= left.end else left.cut,
     )
 
 
@@ -316,7 +344,8 @@ def _passage(piece: _Piece, number: int) -> Passage:
     )
     return Passage(
         number=number,
-        text=piece.text.strip("\n"),
+        text=piece.text.strip("\n") + (_CUT if piece.cut else ""),
+        cut=piece.cut,
         citation=citation,
         document_id=best.chunk.document_id,
         chunk_ids=tuple(hit.chunk.id for hit in piece.hits),
@@ -344,24 +373,3 @@ def _shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
         while path[: len(shared)] != shared:
             shared = shared[:-1]
     return shared
-
-
-def _tokens(pieces: Sequence[_Piece], count: Callable[[str], int]) -> int:
-    return count("\n\n".join(map(str, _numbered(pieces))))
-
-
-def _only(hit: Hit, max_tokens: int, count: Callable[[str], int], *, left_out: int, repeated: int) -> Context:
-    """As much of the best hit as there is room for; it is better than nothing, and says that it was cut."""
-    piece = _piece(hit, 0, _Shelf(None))
-    words = [match.end() for match in re.finditer(r"\S+", piece.text)]
-    low, high, best = 0, len(words), Context(left_out=left_out + 1, repeated=repeated)
-    while low < high:
-        middle = (low + high + 1) // 2
-        cut = replace(_passage(piece, 1), text=piece.text[: words[middle - 1]].lstrip("\n") + _CUT, cut=True)
-        tokens = count(str(cut))
-        if tokens <= max_tokens:
-            low = middle
-            best = Context(passages=(cut,), tokens=tokens, left_out=left_out, repeated=repeated)
-        else:
-            high = middle - 1
-    return best

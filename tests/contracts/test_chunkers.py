@@ -243,6 +243,16 @@ def test_impossible_sizes_are_refused(make: Make, numbers: dict[str, float]) -> 
     assert "\n" not in str(caught.value)
 
 
+def test_each_document_may_say_what_its_contexts_need(make: Make) -> None:
+    document = Document(id="a", text=f"# Title\n\n{'One two three four. ' * 300}", format="markdown")
+    told = make(
+        tokenizer=WordTokenizer(), size=100, reserve=lambda one: lambda _: 20 if one is document else 60
+    )
+    assert told.chunk(document) == make(tokenizer=WordTokenizer(), size=100, reserve=20).chunk(document)
+    with pytest.raises(RecipeError, match="reserve of 100"):
+        make(tokenizer=WordTokenizer(), size=100, reserve=lambda _: lambda _: 100).chunk(document)
+
+
 def words(texts: Sequence[str]) -> int:
     return sum(len(text.split()) for text in texts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -133,6 +134,35 @@ def test_overlap_begins_with_a_whole_sentence_and_holds_no_more_than_its_share()
         repeated = text[after.span.start : before.span.end]
         assert after.text.startswith("Sentence number")
         assert 0 < len(WordTokenizer().encode(repeated).ids) <= 30
+
+
+@pytest.mark.parametrize("kind", ["text", "markdown", "rst"])
+def test_a_cut_between_paragraphs_repeats_whole_paragraphs_that_fit_and_no_part_of_one(kind: str) -> None:
+    short = [f"Short {n} with seven words in all." for n in range(60)]
+    chunks = cut("\n\n".join(short), kind, size=50, overlap=0.3)
+    for before, after in pairwise(chunks):
+        told, again = before.text.split("\n\n"), after.text.split("\n\n")
+        assert set(again) <= set(short)
+        assert any(told[-n:] == again[:n] for n in range(1, 4))
+    long = [
+        f"Long {n} goes on. It has two sentences, and twenty words, which is more than may be said."
+        for n in "abcdef"
+    ]
+    chunks = cut("\n\n".join(long), kind, size=50, overlap=0.3)
+    assert [chunk.text for chunk in chunks] == ["\n\n".join(long[n : n + 2]) for n in range(0, 6, 2)]
+
+
+def test_a_cut_inside_a_paragraph_repeats_whole_sentences_of_it() -> None:
+    text = "\n\n".join(" ".join(f"Sentence {n} of {name}." for n in range(40)) for name in "ab")
+    chunks = cut(text, "text", size=60, overlap=0.2)
+    repeated = [
+        text[after.span.start : before.span.end]
+        for before, after in pairwise(chunks)
+        if after.span is not None and before.span is not None
+    ]
+    assert all(said.startswith("Sentence ") and said.endswith(".") for said in repeated if said)
+    assert [said for said in repeated if not said] == [""], "only where the second paragraph begins"
+    assert sum(chunk.text.startswith("Sentence 0 of b.") for chunk in chunks) == 1
 
 
 def test_cuts_keep_combined_characters_together() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -192,6 +193,46 @@ def test_context_always_fits(
     assert len(WordTokenizer().encode(context).ids) <= room
     assert context == context.strip()
     assert context.count("\n") <= 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    title=st.one_of(st.none(), st.text(max_size=80)),
+    name=st.one_of(st.sampled_from(["a/b.md", "notes", "https://example.org/long/path/of/it.html"]), st.text()),
+    opening=st.text(max_size=200),
+    headings=st.lists(st.text(max_size=60), min_size=1, max_size=8),
+    kind=st.sampled_from(["markdown", "rst", "python", "code", "table", "text"]),
+    most=st.integers(min_value=1, max_value=80),
+)
+def test_what_is_kept_free_holds_every_context(
+    title: str | None, name: str, opening: str, headings: list[str], kind: str, most: int
+) -> None:
+    tokenizer = WordTokenizer()
+    sections = "".join(
+        f"{'#' * n} {heading}\n\n{'Some words, a few. ' * 40}\n\n" for n, heading in enumerate(headings, 1)
+    )
+    document = Document(id=name, text=f"{opening}\n\n{sections}", title=title, format=kind)
+    outline = OutlineContextualizer(tokenizer=tokenizer, max_tokens=most)
+    room = outline.room(document)
+    bare = StructureChunker(tokenizer=tokenizer, size=170, reserve=outline.room).chunk(document)
+    for chunk in outline.contextualize(document, bare):
+        said = len(tokenizer.encode(chunk.context).ids)
+        assert said <= room(chunk.headings) <= most
+        assert said + len(tokenizer.encode(chunk.text).ids) <= 170
+
+
+def test_what_a_context_does_not_take_is_left_to_the_text() -> None:
+    tokenizer = WordTokenizer()
+    outline = OutlineContextualizer(tokenizer=tokenizer, max_tokens=60)
+    chunker = StructureChunker(tokenizer=tokenizer, size=100, overlap=0.0, reserve=outline.room)
+    document = Document(id="a", title="Title", text="word " * 400, format="text")
+    assert outline.room(document)(()) == 2
+    assert 90 < len(tokenizer.encode(chunker.chunk(document)[0].text).ids) <= 98
+    deep = replace(document, text=f"# Heading number one\n\n## Below it\n\n{document.text}", format="markdown")
+    path = ("Heading number one", "Below it")
+    sizes = [len(tokenizer.encode(chunk.text).ids) for chunk in chunker.chunk(deep)]
+    assert 80 < max(sizes) <= 100 - outline.room(deep)(path)
+    assert "reserve=each" in chunker.fingerprint
 
 
 def test_contracts() -> None:

@@ -178,6 +178,38 @@ def test_a_passage_longer_than_everything_is_cut_and_says_so(shelf: Shelf) -> No
     assert (nothing.passages, nothing.left_out) == ((), 1)
 
 
+def numbered(name: str, first: int, last: int) -> str:
+    return " ".join(f"{name}{n}" for n in range(first, last))
+
+
+def test_the_first_that_does_not_fit_is_cut_to_what_is_left(shelf: Shelf) -> None:
+    for name in ("one", "two", "three"):
+        shelf.add(name, [((), [numbered(name, 0, 40)])])
+    hits = [shelf.hit(name, 0) for name in ("one", "two", "three")]
+    packed = pack(hits, max_tokens=70, count=words, library=shelf)
+    whole, begun = packed.passages
+    assert (whole.cut, begun.cut, packed.left_out) == (False, True, 1)
+    assert whole.text == numbered("one", 0, 40)
+    assert packed.tokens == 70
+    assert begun.text == f"{numbered('two', 0, words(begun.text) - 1)} […]"
+    assert [p.document_id for p in pack(hits, max_tokens=50, count=words, library=shelf).passages] == ["one"], (
+        "a few words of the second are not worth its citation"
+    )
+
+
+def test_what_is_cut_goes_on_where_another_ended_and_has_its_lines(shelf: Shelf) -> None:
+    shelf.add(
+        "long", [((), [numbered("first", 0, 30), numbered("second", 0, 20) + "\n" + numbered("third", 0, 20)])]
+    )
+    down = pack([shelf.hit("long", n) for n in (0, 1)], max_tokens=55, count=words, library=shelf)
+    (joined,) = down.passages
+    assert joined.cut
+    assert joined.text.startswith(f"{numbered('first', 0, 30)}\n\nsecond0 second1")
+    assert joined.citation.lines == (1, 3), "its fourth line is not there any more"
+    up = pack([shelf.hit("long", n) for n in (1, 0)], max_tokens=65, count=words, library=shelf)
+    assert [(p.cut, p.citation.lines) for p in up.passages] == [(False, (3, 4)), (True, (1, 1))]
+
+
 def test_diversity_takes_other_things_first(shelf: Shelf) -> None:
     hits = [
         shelf.hit("guide", 0, 1.0, row=1),
@@ -229,8 +261,8 @@ def test_every_word_comes_from_its_document_and_the_limit_holds(data: st.DataObj
     used = [name for passage in packed.passages for name in passage.chunk_ids]
     assert len(used) == len(set(used)) == len(hits) - packed.left_out - packed.repeated
     for passage in packed.passages:
-        if not passage.cut:
-            assert passage.text in shelf.texts[passage.document_id]
+        assert passage.text.endswith(" […]") == passage.cut
+        assert passage.text.removesuffix(" […]") in shelf.texts[passage.document_id]
         for name in passage.chunk_ids:
             chunk = next(chunk for chunk in shelf.pieces[passage.document_id] if chunk.id == name)
             assert passage.cut or chunk.text in passage.text

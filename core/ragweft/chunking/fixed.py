@@ -10,7 +10,7 @@ from ragweft.chunking.blocks import Block, tiles
 from ragweft.chunking.pieces import Cutter, Piece, chunks, trim
 from ragweft.chunking.ruler import Ruler
 from ragweft.chunking.separators import PLAIN, SENTENCES
-from ragweft.chunking.sizes import Sizes
+from ragweft.chunking.sizes import Reserve, Room, Sizes
 
 if TYPE_CHECKING:
     from ragweft.chunking.separators import Ladder
@@ -27,7 +27,7 @@ class _Sized:
     """Their name and version."""
 
     def __init__(
-        self, *, tokenizer: Tokenizer, size: int = 480, overlap: float = 0.15, reserve: int = 0
+        self, *, tokenizer: Tokenizer, size: int = 480, overlap: float = 0.15, reserve: Reserve = 0
     ) -> None:
         self._tokenizer = tokenizer
         self._sizes = Sizes(size=size, overlap=overlap, reserve=reserve)
@@ -47,7 +47,7 @@ class FixedChunker(_Sized):
         tokenizer: the embedder's; the document is encoded once.
         size: tokens a chunk and its context may hold together.
         overlap: share of `size`, from 0 to 0.5.
-        reserve: tokens kept free for the context that will be put in front.
+        reserve: tokens kept free for the context that will be put in front, or what tells them of a document.
 
     Raises:
         RecipeError: a number is out of range.
@@ -57,46 +57,49 @@ class FixedChunker(_Sized):
 
     def chunk(self, document: Document) -> Sequence[Chunk]:
         """Cut *document* into windows."""
-        return chunks(document, self._windows(Ruler(document.text, self._tokenizer)))
+        ruler = Ruler(document.text, self._tokenizer)
+        return chunks(document, _windows(ruler, self._sizes.of(document)))
 
-    def _windows(self, ruler: Ruler) -> Iterator[Piece]:
-        text, start, stop = ruler.text, 0, 0
-        while stop < len(text):
-            reached = ruler.reach(start, len(text), self._sizes.capacity)
-            if reached <= stop:
-                start = stop
-                continue
-            stop = reached
-            first, last = trim(text, start, stop)
+
+def _windows(ruler: Ruler, room: Room) -> Iterator[Piece]:
+    text, start, stop = ruler.text, 0, 0
+    while stop < len(text):
+        reached = ruler.reach(start, len(text), room.capacity)
+        if reached <= stop:
             start = stop
-            if first >= last:
-                continue
-            yield Piece(start=first, end=last)
-            if self._sizes.repeated and _WORD.search(text, stop):
-                again = ruler.back(stop, self._sizes.repeated)
-                start = again if again > first else stop
+            continue
+        stop = reached
+        first, last = trim(text, start, stop)
+        start = stop
+        if first >= last:
+            continue
+        yield Piece(start=first, end=last)
+        if room.repeated and _WORD.search(text, stop):
+            again = ruler.back(stop, room.repeated)
+            start = again if again > first else stop
 
 
 class RecursiveChunker(_Sized):
     """Paragraphs, then lines, then sentences, then words, whatever the format: the field's common splitter.
 
     Unlike that one it measures tokens in linear time, keeps exact spans, cuts at the least harmful place
-    instead of the last one, and repeats whole sentences only.
+    instead of the last one, and repeats only whole paragraphs after a cut between paragraphs, whole lines after
+    one between lines, whole sentences otherwise.
 
     Args:
         tokenizer: the embedder's; the document is encoded once.
         size: tokens a chunk and its context may hold together.
         overlap: share of `size`, from 0 to 0.5.
-        reserve: tokens kept free for the context that will be put in front.
+        reserve: tokens kept free for the context that will be put in front, or what tells them of a document.
 
     Raises:
         RecipeError: a number is out of range.
     """
 
-    _rules = "recursive/2"
+    _rules = "recursive/3"
 
     def __init__(
-        self, *, tokenizer: Tokenizer, size: int = 500, overlap: float = 0.1, reserve: int = 0
+        self, *, tokenizer: Tokenizer, size: int = 500, overlap: float = 0.1, reserve: Reserve = 0
     ) -> None:
         super().__init__(tokenizer=tokenizer, size=size, overlap=overlap, reserve=reserve)
 
@@ -116,7 +119,7 @@ class SentenceChunker(_Sized):
         tokenizer: the embedder's; the document is encoded once.
         size: tokens a chunk and its context may hold together.
         overlap: share of `size`, from 0 to 0.5; whole sentences are repeated.
-        reserve: tokens kept free for the context that will be put in front.
+        reserve: tokens kept free for the context that will be put in front, or what tells them of a document.
 
     Raises:
         RecipeError: a number is out of range.
@@ -130,7 +133,7 @@ class SentenceChunker(_Sized):
 
 
 def _climbed(document: Document, ladder: Ladder, tokenizer: Tokenizer, sizes: Sizes) -> Sequence[Chunk]:
-    end = len(document.text)
-    cutter = Cutter(Ruler(document.text, tokenizer), capacity=sizes.capacity, overlap=sizes.repeated)
+    end, room = len(document.text), sizes.of(document)
+    cutter = Cutter(Ruler(document.text, tokenizer), capacity=room.capacity, overlap=room.repeated)
     units = cutter.units(tiles((Block(start=0, ladder=ladder),), 0, end))
     return chunks(document, cutter.pieces(units, end=end))

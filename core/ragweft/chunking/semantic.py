@@ -14,7 +14,7 @@ from ragweft.chunking.blocks import Block, tiles
 from ragweft.chunking.pieces import Cutter, Piece, Unit, chunks
 from ragweft.chunking.ruler import Ruler
 from ragweft.chunking.separators import SENTENCES, sentences_and_lines
-from ragweft.chunking.sizes import Sizes
+from ragweft.chunking.sizes import Reserve, Room, Sizes
 from ragweft.errors import ProviderError, RecipeError
 from ragweft.protocols import TokenEmbedder
 
@@ -54,7 +54,7 @@ class SemanticChunker:
         embedder: compares the sentences; if it is *tokenizer* itself, it starts from the tokens.
         size: tokens a chunk and its context may hold together.
         overlap: share of `size`, from 0 to 0.5; repeated where a chunk had to end, never across a breakpoint.
-        reserve: tokens kept free for the context that will be put in front.
+        reserve: tokens kept free for the context that will be put in front, or what tells them of a document.
         method: "percentile" of the distances, or of their "gradient", which finds turns in even text better.
         threshold: from 0 to 100; higher means fewer breakpoints.
         group: sentences on each side.
@@ -71,7 +71,7 @@ class SemanticChunker:
         embedder: Embedder,
         size: int = 480,
         overlap: float = 0.15,
-        reserve: int = 0,
+        reserve: Reserve = 0,
         method: Method = "percentile",
         threshold: float = 95.0,
         group: int = 5,
@@ -116,10 +116,10 @@ class SemanticChunker:
         cuts.extend(sentences_and_lines(text, 0, len(text)))
         cuts.append(len(text))
         distances = self._distances(ruler, cuts)
-        return chunks(document, self._pieces(ruler, cuts, distances))
+        return chunks(document, self._pieces(ruler, self._sizes.of(document), cuts, distances))
 
-    def _pieces(self, ruler: Ruler, cuts: Sequence[int], distances: Distances) -> Iterator[Piece]:
-        cutter = Cutter(ruler, capacity=self._sizes.capacity, overlap=self._sizes.repeated)
+    def _pieces(self, ruler: Ruler, room: Room, cuts: Sequence[int], distances: Distances) -> Iterator[Piece]:
+        cutter = Cutter(ruler, capacity=room.capacity, overlap=room.repeated)
         widths = distances / (float(distances.max(initial=0.0)) or 1.0)
         for first, last in pairwise(self._breakpoints(ruler, cuts, distances)):
             units = self._units(cutter, cuts, widths, first, last)

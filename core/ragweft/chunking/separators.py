@@ -153,12 +153,14 @@ class Ladder:
     rungs: tuple[Separator, ...]
     repeat: Separator
     """The whole units an overlap is made of."""
+    coarse: bool = False
+    """Not so where the cut is between coarser ones, paragraphs say: then it is made of whole ones of these."""
 
 
-PROSE = Ladder(rungs=(paragraphs, sentences_or_lines, sentences, lines), repeat=sentences_or_lines)
+PROSE = Ladder(rungs=(paragraphs, sentences_or_lines, sentences, lines), repeat=sentences_or_lines, coarse=True)
 CODE = Ladder(rungs=(paragraphs, lines), repeat=lines)
 SENTENCES = Ladder(rungs=(sentences_and_lines, sentences_or_lines, lines), repeat=sentences_and_lines)
 """Whole sentences, whatever they stand in."""
 ROWS = Ladder(rungs=(rows, lines), repeat=rows)
-PLAIN = Ladder(rungs=(paragraphs, lines, sentences), repeat=sentences)
+PLAIN = Ladder(rungs=(paragraphs, lines, sentences), repeat=sentences, coarse=True)
 """The same for every format: what recursive splitters of the field do."""

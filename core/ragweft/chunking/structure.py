@@ -16,7 +16,7 @@ from ragweft.chunking.pieces import Cutter, Piece, Unit, chunks
 from ragweft.chunking.python import parsed_blocks, python_blocks
 from ragweft.chunking.rst import rst_blocks
 from ragweft.chunking.ruler import Ruler
-from ragweft.chunking.sizes import Sizes
+from ragweft.chunking.sizes import Reserve, Room, Sizes
 from ragweft.chunking.tables import table_blocks
 from ragweft.chunking.text import text_blocks
 from ragweft.chunking.trees import tree_blocks
@@ -56,16 +56,17 @@ class StructureChunker:
       (imports, the head of a class) joins its neighbour.
     - A heading stays with what follows it, and a list, a table or code with the sentence that leads in to it.
     - A chunk that begins among the rows of a table has the names of the columns as its last heading.
-    - Where a section or definition had to be cut, each chunk but its first begins with the last whole sentences
-      or lines of the chunk before, at most `overlap` times `size` tokens of them. Nothing is repeated across
-      headings or from one definition to the next.
+    - Where a section or definition had to be cut, each chunk but its first repeats the end of the one before,
+      at most `overlap` times `size` tokens of it: whole paragraphs where the cut is between paragraphs, whole
+      sentences or lines where it is inside one. Nothing is repeated across headings or from one definition to
+      the next.
     - Every chunk holds at most `size - reserve` tokens, unless a single word alone holds more.
 
     Args:
         tokenizer: the embedder's; the document is encoded once.
         size: tokens a chunk and its context may hold together.
         overlap: share of `size`, from 0 to 0.5.
-        reserve: tokens kept free for the context that will be put in front.
+        reserve: tokens kept free for the context that will be put in front, or what tells them of a document.
         grammars: read code; None: those that are installed (extra `code`).
 
     Raises:
@@ -78,7 +79,7 @@ class StructureChunker:
         tokenizer: Tokenizer,
         size: int = 480,
         overlap: float = 0.15,
-        reserve: int = 0,
+        reserve: Reserve = 0,
         grammars: Grammars | None = None,
     ) -> None:
         self._tokenizer = tokenizer
@@ -88,20 +89,28 @@ class StructureChunker:
     @property
     def fingerprint(self) -> str:
         """The sizes, what reads code, and the version of the rules."""
-        return f"structure/3 {self._sizes} code={self._grammars.fingerprint}"
+        return f"structure/4 {self._sizes} code={self._grammars.fingerprint}"
 
     def chunk(self, document: Document) -> Sequence[Chunk]:
         """Cut *document* along the structure of its format."""
         text = document.text
         if not text.strip():
             return []
-        ruler = Ruler(text, self._tokenizer)
-        cutter = Cutter(ruler, capacity=self._sizes.capacity, overlap=self._sizes.repeated)
-        few = self._sizes.capacity // (_SCRAP_OF_CODE if document.format in _CODE else _SCRAP)
-        packed = _Packer(cutter, few if document.format in _CODE else 0).pack(
-            tiles(self._blocks(document), 0, len(text))
-        )
-        return chunks(document, _without_scraps(packed, ruler, self._sizes.capacity, few))
+        ruler, blocks = Ruler(text, self._tokenizer), self._blocks(document)
+        needs = self._sizes.needs(document)
+        reserve = needs(())
+        while True:
+            room = self._sizes.beside(reserve)
+            pieces = list(_pieces(blocks, ruler, room, is_code=document.format in _CODE))
+            needed = [needs(piece.headings) for piece in pieces]
+            if all(
+                need <= reserve or ruler.reach(piece.start, piece.end, self._sizes.size - need) >= piece.end
+                for piece, need in zip(pieces, needed, strict=True)
+            ):
+                break
+            # The headings are known only once it is cut: where they do not fit beside it, it is cut again.
+            reserve = max(needed)
+        return chunks(document, pieces)
 
     def _blocks(self, document: Document) -> Sequence[Block]:
         """The blocks of a document; code is read by a grammar, where there is one, else by its indentation."""
@@ -113,6 +122,13 @@ class StructureChunker:
         language = "python" if written == "python" else document.metadata.get("code_language")
         parsed = self._grammars.parsed(text, language, place=document.source or document.id)
         return tree_blocks(parsed) if parsed is not None else code_blocks(text)
+
+
+def _pieces(blocks: Sequence[Block], ruler: Ruler, room: Room, *, is_code: bool) -> Iterator[Piece]:
+    cutter = Cutter(ruler, capacity=room.capacity, overlap=room.repeated)
+    few = room.capacity // (_SCRAP_OF_CODE if is_code else _SCRAP)
+    packed = _Packer(cutter, few if is_code else 0).pack(tiles(blocks, 0, len(ruler.text)))
+    return _without_scraps(packed, ruler, room.capacity, few)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

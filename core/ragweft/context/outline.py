@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ragweft.context.opening import Opening, opening_line, words_of
 from ragweft.errors import RecipeError
 
 if TYPE_CHECKING:
+    from ragweft.chunking.sizes import Needs
     from ragweft.protocols import Tokenizer
     from ragweft.types import Chunk, Document
 
@@ -55,11 +56,16 @@ class OutlineContextualizer:
         """The length and the version of the rules."""
         return f"outline/2 max_tokens={self._max_tokens}"
 
+    def room(self, document: Document) -> Needs:
+        """What tells the tokens that no context takes more of below some headings of *document*."""
+        told = _told_by(document)
+        writer = _Writer(self._tokenizer, self._max_tokens)
+        below = told.opening.text if told.opening else "" if told.by_file else told.file
+        return lambda headings: writer.most(told.title, headings, below)
+
     def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
         """*chunks* in the same order with `context` filled in; it may be empty."""
-        file = file_name(document)
-        title = _on_one_line(document.title or "") or file
-        opening = None if (document.title or "").strip() else opening_line(document)
+        title, file, opening = told = _told_by(document)
         writer = _Writer(self._tokenizer, self._max_tokens)
         made: list[Chunk] = []
         for chunk in chunks:
@@ -67,8 +73,7 @@ class OutlineContextualizer:
             names = _unsaid((title, *chunk.headings), said)
             shown, *headings = names if names[:1] == [title] else ["", *names]
             first = _opening_for(chunk, opening, said, names)
-            told = title == file
-            context = writer.write(shown, headings, first if told else file, sentence=told)
+            context = writer.write(shown, headings, first if told.by_file else file, sentence=told.by_file)
             made.append(replace(chunk, context=context))
         return made
 
@@ -94,6 +99,24 @@ class NoContext:
     def contextualize(self, document: Document, chunks: Sequence[Chunk]) -> Sequence[Chunk]:  # noqa: ARG002
         """The chunks that were given."""
         return chunks
+
+
+class _Told(NamedTuple):
+    """What a document is told by."""
+
+    title: str
+    file: str
+    opening: Opening | None
+
+    @property
+    def by_file(self) -> bool:
+        return self.title == self.file
+
+
+def _told_by(document: Document) -> _Told:
+    file = file_name(document)
+    title = _on_one_line(document.title or "")
+    return _Told(title or file, file, None if title else opening_line(document))
 
 
 def file_name(document: Document) -> str:
@@ -143,6 +166,11 @@ class _Writer:
         self._tokenizer = tokenizer
         self._limit = limit
         self._costs: dict[str, int] = {"": 0}
+
+    def most(self, title: str, headings: Sequence[str], below: str) -> int:
+        """Tokens of all these parts, or what the limit leaves of them."""
+        names = [*map(_on_one_line, headings)]
+        return min(self._limit, self._cost(_joined(title, names)) + self._cost(below))
 
     def write(self, title: str, headings: Sequence[str], below: str, *, sentence: bool) -> str:
         """The context of these parts, as much of them as fits; what is *below* may be cut if a *sentence*."""
