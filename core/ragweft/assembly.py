@@ -89,7 +89,7 @@ class Parts:
         """Let go of every file and lock. Idempotent."""
         for slot in self.followers.every:
             slot.close()
-        pipeline = self.way_in.made
+        pipeline = self.way_in.end()
         if pipeline is not None:
             pipeline.close()
         self.store.close()

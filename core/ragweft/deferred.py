@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Generic, TypeVar
 
+from ragweft.errors import RagweftError
+
 __all__ = ["Once", "names_of"]
 
 _Made = TypeVar("_Made")
@@ -20,21 +22,35 @@ class Once(Generic[_Made]):
         """What *make* raises, whoever asked sees; the next one tries again."""
         self._make = make
         self._kept: list[_Made] = []
+        self._ended = False
         # A forked child would inherit a lock as it was, held by a thread that it does not have.
         self._locks: dict[int, threading.RLock] = {}
 
     def __call__(self) -> _Made:
-        """What was made, now or before."""
+        """What was made, now or before.
+
+        Raises:
+            RagweftError: nobody had asked before it was ended.
+        """
         if not self._kept:
-            with self._locks.setdefault(os.getpid(), threading.RLock()):
+            with self._lock():
                 if not self._kept:
+                    if self._ended:
+                        raise RagweftError("this index is closed; open it again with Index.open")
                     self._kept.append(self._make())
         return self._kept[0]
 
-    @property
-    def made(self) -> _Made | None:
-        """What was made; None if nobody has asked."""
-        return self._kept[0] if self._kept else None
+    def end(self) -> _Made | None:
+        """What was made, for whoever closes it; None, and nothing will be, if nobody has asked.
+
+        Somebody who is making it is waited for, or what comes of that would be left open.
+        """
+        with self._lock():
+            self._ended = True
+            return self._kept[0] if self._kept else None
+
+    def _lock(self) -> threading.RLock:
+        return self._locks.setdefault(os.getpid(), threading.RLock())
 
 
 def names_of(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:

@@ -113,8 +113,11 @@ def verify(parts: Parts, *, repair: bool, progress: Progress) -> Verification:
                     slot.rebuild(partial(progress, slot.name))
                 else:
                     slot.catch_up(progress=partial(progress, slot.name))
-            except (IndexLocked, ProviderError, SpaceMismatch):
-                continue  # what stands in the way is in the finding, and nobody else's data is touched
+            except (IndexLocked, ProviderError, SpaceMismatch) as error:
+                # Nobody else's data is touched.
+                if str(error) != state.note:
+                    findings.append(f"{state.name}: could not be mended: {error}")
+                continue
             if slot.state().level:
                 mended.append(state.name)
     after = tuple(slot.state() for slot in parts.followers.every)

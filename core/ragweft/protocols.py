@@ -7,7 +7,7 @@ settings, and are safe to call from several threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -392,9 +392,3 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int | None, /) -> None:
         """*done* of *total* units (None: not known yet) of *stage* are finished."""
         ...
-
-
-FilterTest = Callable[["Metadata"], bool]
-"""A compiled `where` filter."""
-
-DocumentStream = Iterator["Document"]

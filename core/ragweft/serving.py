@@ -170,7 +170,7 @@ class Engine:
         """Let go of every file and lock. Idempotent, also if it was interrupted."""
         self._threads.shutdown(wait=self._pid == os.getpid())
         self.parts.close()
-        for part in (*self._owned, self._loader.made):
+        for part in (*self._owned, self._loader.end()):
             close = getattr(part, "close", None)
             if close is not None:
                 close()

@@ -108,17 +108,22 @@ def joined(context: str, text: str, *, last: bool = False) -> str:
     return f"{text}\n\n{context}" if last else f"{context}\n\n{text}"
 
 
+def digest_of(*parts: str) -> bytes:
+    """16 bytes of BLAKE2b over length-prefixed *parts*: the key of everything that is stored once."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.digest()
+
+
 def chunk_id(document_id: str, span: Span, text: str) -> str:
     """Name a chunk by what it is: 32 hex digits of BLAKE2b over document id, span and text.
 
     36 bytes is the longest key Chroma Cloud takes; 16 bytes of digest keep collisions out of reach.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (document_id, f"{span.start}:{span.end}", text):
-        raw = part.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
-    return digest.hexdigest()
+    return digest_of(document_id, f"{span.start}:{span.end}", text).hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

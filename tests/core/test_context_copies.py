@@ -183,6 +183,26 @@ def test_a_sync_of_copies_pays_for_one(
         assert all(written(chunks_of("kb", f"copies/{name}.txt")))
 
 
+def test_copies_in_commits_of_their_own_are_counted_once_by_a_dry_run(
+    cli: Cli, double: ChatDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient(monkeypatch, wait=10)
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    filler = "".join(f"Entry {n} of the log.\n" for n in range(14_000))  # more than one commit's text
+    with Index.open("kb", recipe=made(double)) as index:
+        (folder / "a.txt").write_text(body(0, 4))
+        alone = index.estimate(folder)
+        (folder / "c.txt").write_text(body(0, 4))
+        (folder / "b.txt").write_text(filler)
+        apart = index.estimate(folder)
+        (folder / "a.txt").unlink()
+        (folder / "c.txt").unlink()
+        between = index.estimate(folder)
+    assert apart.contexts == alone.contexts + between.contexts
+    assert not double.billed
+
+
 @pytest.mark.parametrize("batch", [False, True])
 def test_a_report_counts_a_refused_chunk_once(
     cli: Cli, double: ChatDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: bool

@@ -17,7 +17,8 @@ from provider_double.chat import ChatDouble, wait_for
 from ragweft import Index
 from ragweft.context import LLMContextualizer
 from ragweft.errors import BudgetExceeded, ProviderError, RecipeError
-from ragweft.generation import Prompt, Reply, Tokens
+from ragweft.generation import Prompt, Reply
+from ragweft.generation.models import GeneratingModel
 from ragweft.generation.values import Declined
 from ragweft.ledger.context_store import ContextStore
 from ragweft.protocols import Contextualizer, PlacelessContextualizer
@@ -187,18 +188,8 @@ def test_a_service_that_is_down_leaves_outlines_and_is_left_alone(
     calls: list[Prompt] = []
 
     class Down:
-        name, window, at_once, keeps, least_kept, kept_step, density = (
-            "down",
-            50_000,
-            2,
-            "unasked",
-            1024,
-            1,
-            1.0,
-        )
-
-        def usd(self, tokens: Tokens, *, batch: bool = False) -> float | None:
-            return 0.0
+        name, window, at_once = "down", 50_000, 2
+        model = GeneratingModel(provider="", name="down", input=0.0, output=0.0)
 
         def generate(self, prompt: Prompt, *, max_tokens: int, stop: object = None) -> Reply:
             calls.append(prompt)
@@ -220,10 +211,8 @@ def test_a_service_that_is_down_leaves_outlines_and_is_left_alone(
 
 def test_a_setup_that_never_works_is_an_error_not_a_list(store: ContextStore) -> None:
     class Refusing:
-        name, window, at_once, keeps, least_kept, kept_step, density = "refusing", 50_000, 4, "no", 1024, 1, 1.0
-
-        def usd(self, tokens: Tokens, *, batch: bool = False) -> float | None:
-            return 0.0
+        name, window, at_once = "refusing", 50_000, 4
+        model = GeneratingModel(provider="", name="refusing", input=0.0, output=0.0, keeps="no")
 
         def generate(self, prompt: Prompt, *, max_tokens: int, stop: object = None) -> Reply:
             raise Declined(ProviderError("refusing: 400: unknown parameter; mend the request", retryable=False))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from context_made import contextualizer, cut, document, generator, outline, paragraph
 from provider_double.chat import ChatDouble
 from ragweft.errors import BudgetExceeded, ProviderError
+from ragweft.ingestion.pipeline import Loaded
+from ragweft.ingestion.placing import Placing
 from ragweft.ledger.context_store import ContextStore
 from ragweft.providers.metering import Meter, metered
+from ragweft.providers.policy import Policy
+
+if TYPE_CHECKING:
+    from ragweft.generation.values import BatchState
+    from ragweft.types import Chunk, Document
 
 MODELS = ["anthropic:claude-haiku-5-5", "openai:gpt-6-luna"]
 
@@ -160,6 +167,57 @@ def test_a_batch_nobody_knows_is_asked_for_anew(double: ChatDouble, memory: Cont
     chunks = made.contextualize(whole, cut(whole))
     assert all(chunk.context.startswith("Situating") for chunk in chunks)
     assert made.take_failures() == ()
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("status", [400, 401, 403, 422, 429, 500])
+def test_a_batch_that_cannot_be_looked_at_is_not_paid_again(
+    double: ChatDouble, memory: ContextStore, monkeypatch: pytest.MonkeyPatch, model: str, status: int
+) -> None:
+    monkeypatch.setattr("ragweft.generation.remote.DOCUMENTS", Policy(attempts=1, seconds=5.0, timeout=5.0))
+    double.polls = 1_000_000
+    whole = document(5)
+    batching(double, memory, model, wait=0.0).contextualize(whole, cut(whole))
+    (handed,) = memory.open_batches(model)
+    double.fail(model.partition(":")[0], path=str(handed.remote), status=status, message="not now")
+    with pytest.raises(ProviderError):
+        batching(double, memory, model).contextualize(whole, cut(whole))
+    assert memory.open_batches(model) == [handed]
+    double.polls = 1
+    chunks = batching(double, memory, model).contextualize(whole, cut(whole))
+    assert all(chunk.context.startswith("Situating") for chunk in chunks)
+    assert double.batches[0] == handed.remote
+    assert len(double.billed) == 5
+
+
+def test_what_was_asked_for_ahead_is_not_waited_for_again(
+    double: ChatDouble, memory: ContextStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Paragraphs:
+        fingerprint = "paragraphs"
+
+        def chunk(self, document: Document) -> list[Chunk]:
+            return cut(document)
+
+    double.polls = 1_000_000
+    made = batching(double, memory, wait=0.05)
+    looks: list[str] = []
+    state: Callable[[str], BatchState] = made._generator.state
+
+    def looked(batch: str) -> BatchState:
+        looks.append(batch)
+        return state(batch)
+
+    monkeypatch.setattr(made._generator, "state", looked)
+    placing = Placing(Paragraphs(), made)
+    loaded = [Loaded(document=document(5, name=name)) for name in ("one", "two")]
+    assert list(placing.ahead(loaded)) == loaded
+    assert set(looks) == set(double.batches)
+    looks.clear()
+    for one in loaded:
+        (chunks,) = placing.chunks([one.document])
+        assert len(chunks) == 5
+    assert looks == []
 
 
 def test_a_refused_prompt_of_a_batch_is_that_chunks(double: ChatDouble, memory: ContextStore) -> None:

@@ -132,8 +132,8 @@ def test_anthropics_marks_are_only_passed_to_whom_they_are_meant_for() -> None:
     assert first["content"][0]["cache_control"] == {"type": "ephemeral", "ttl": "5m"}
     assert [block["text"] for block in first["content"]] == ["document", "chunk"]
     assert second == "documentchunk"
-    assert as_generator(ChatAnthropic()).keeps == "asked"
-    assert as_generator(ChatElse()).keeps == "unasked"
+    assert as_generator(ChatAnthropic()).model.keeps == "asked"
+    assert as_generator(ChatElse()).model.keeps == "unasked"
 
 
 def test_names_tell_models_apart() -> None:

@@ -46,7 +46,7 @@ def test_what_is_charged_is_what_the_service_bills(double: ChatDouble, model: st
     asked = generator(double, model)
     with metered(Meter()) as meter:
         for rest in ("first", "second", "third"):
-            reply = asked.generate(prompt(rest, keep=asked.keeps == "asked"), max_tokens=100)
+            reply = asked.generate(prompt(rest, keep=asked.model.keeps == "asked"), max_tokens=100)
             assert reply.stop == "end"
             assert reply.text.startswith("Situating note")
     asked.close()
@@ -283,12 +283,12 @@ def test_openai_elsewhere_is_no_openai(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = resolve_generator(Generation(model="openai:gpt-6-luna"))
     assert isinstance(asked, RemoteGenerator)
     assert not asked.batches
-    assert asked.keeps == "unasked"
+    assert asked.model.keeps == "unasked"
     monkeypatch.delenv("OPENAI_BASE_URL")
     asked = resolve_generator(Generation(model="openai:gpt-6-luna"))
     assert isinstance(asked, RemoteGenerator)
     assert asked.batches
-    assert asked.keeps == "asked"
+    assert asked.model.keeps == "asked"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

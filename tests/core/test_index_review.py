@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from conftest import FLAT
 from ragweft import Chunk, Document, Index, Span
 from ragweft.errors import InvalidFilter, LoadError
 from ragweft.ingestion.pipeline import Loaded
+from ragweft.ledger.locks import FolderLock
 from ragweft.testing import HashEmbedder
 
 
@@ -349,6 +351,27 @@ def test_a_missing_vector_costs_no_sound_follower(index: Index) -> None:
     results = index.search("alpha")
     assert len(results) == 5
     assert "vectors are missing" in results.trace.degraded[0]
+
+
+def test_what_stands_in_the_way_of_mending_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Index.open(tmp_path / "kb", recipe=FLAT) as index:
+        index.add([Document(id="a", text="the tide turns")])
+    shutil.rmtree(tmp_path / "kb" / "flat")
+    monkeypatch.setattr("ragweft.ledger.followers._LOCK_SECONDS", 0.1)
+    held = FolderLock(tmp_path / "kb" / "flat.lock")
+    held.acquire(1.0)
+    with Index.open(tmp_path / "kb") as index:
+        try:
+            found = index.verify()
+        finally:
+            held.release()
+        assert not found.ok
+        assert found.mended == ()
+        behind, blocked = found.findings
+        assert behind.startswith("flat: ")
+        assert blocked.startswith("flat: could not be mended: ")
+        assert "another process" in blocked
+        assert index.verify().mended == ("flat",)
 
 
 def test_searches_go_on_while_chroma_catches_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,17 +6,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ragweft.errors import IndexDamaged, IndexLocked, SpaceMismatch
-from ragweft.ledger.database import refuse_network_filesystem
+from ragweft.errors import IndexDamaged, IndexLocked, RagweftError, SpaceMismatch
+from ragweft.ledger.database import Database, refuse_network_filesystem
 from ragweft.ledger.ledger import Ledger
+from ragweft.ledger.schema import LEDGER
 from ragweft.ledger.vector_store import VectorStore
-from ragweft.ledger.writer import DocumentState, Prepared, digest_of
-from ragweft.types import Chunk, Document, Metadata, Space
+from ragweft.ledger.writer import DocumentState, Prepared
+from ragweft.types import Chunk, Document, Metadata, Space, digest_of
 
 SPACE = Space(model="test:x", dims=4)
 
@@ -247,6 +249,22 @@ def test_a_garbled_ledger_is_named(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(IndexDamaged, match=r"ledger\.db"):
         Ledger(tmp_path, space="s")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds open files by /proc")
+@pytest.mark.parametrize(("older", "read_only"), [(False, False), (False, True), (True, True)])
+def test_a_ledger_that_cannot_be_opened_is_not_left_open(tmp_path: Path, older: bool, read_only: bool) -> None:
+    path = tmp_path / "ledger.db"
+    if older:
+        Ledger(tmp_path, space="s").close()
+        with closing(sqlite3.connect(path)) as file, file:
+            file.execute("ALTER TABLE documents DROP COLUMN places")
+    else:
+        path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(RagweftError) as raised:
+        Database(path, LEDGER, read_only=read_only)
+    held = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+    assert not [name for name in held if name.startswith(str(tmp_path))], str(raised.value)
 
 
 def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:

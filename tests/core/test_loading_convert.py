@@ -208,6 +208,32 @@ def test_a_damaged_file_is_a_document_or_a_load_error(
 
 
 @needs_packages
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("a.docx", "word/document.xml"),
+        ("a.docx", "word/styles.xml"),
+        ("a.pptx", "ppt/slides/slide1.xml"),
+        ("a.pptx", "ppt/_rels/presentation.xml.rels"),
+        ("a.xlsx", "xl/worksheets/sheet1.xml"),
+        ("a.epub", "OEBPS/text/s 0.xhtml"),
+    ],
+)
+def test_a_part_that_cannot_be_unpacked_is_told(
+    name: str, part: str, loader: FileLoader, tmp_path: Path
+) -> None:
+    data = bytearray(MAKERS[name]())
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        entry = file.getinfo(part)
+    names, extra = struct.unpack_from("<HH", data, entry.header_offset + 26)
+    begin = entry.header_offset + 30 + names + extra
+    # A block of a kind that there is not: nothing of it can be read.
+    data[begin : begin + entry.compress_size] = b"\xff" * entry.compress_size
+    with pytest.raises(LoadError, match="is damaged"):
+        loader.load(put(tmp_path, name, bytes(data)))
+
+
+@needs_packages
 def test_a_pdf_that_never_ends(tmp_path: Path) -> None:
     loader = FileLoader(limits=Limits(max_seconds=1.0))
     path = put(tmp_path, "a.pdf", endless_pdf())

@@ -153,6 +153,27 @@ def test_a_mailbox() -> None:
     assert read_mailbox(MAILBOX.replace(b"\n", b"\r\n"), Limits()).metadata == {"messages": 2}
 
 
+def test_a_message_of_a_mailbox_that_cannot_be_read_is_told() -> None:
+    nested = b"Content-Type: text/plain\n\nthe end"
+    for depth in range(40):
+        mark = b"part%d" % depth
+        nested = b'Content-Type: multipart/mixed; boundary="%s"\n\n--%s\n%s\n--%s--' % (
+            mark,
+            mark,
+            nested,
+            mark,
+        )
+    letter = b"Subject: nested\n" + nested + b"\n"
+    with pytest.raises(LoadError, match="too many times over"):
+        read("mail", letter)
+    box = read_mailbox(MAILBOX + b"\nFrom c@example.org Wed Jan  3 10:00:00 2024\n" + letter, Limits())
+    whole = read_mailbox(MAILBOX, Limits())
+    assert box.text.startswith(whole.text.rstrip()), "the others are all there"
+    assert "[left out: is a message within a message too many times over" in box.text
+    assert box.metadata == {"messages": 3}
+    assert [(place.label, place.number) for place in box.places][-1] == ("message", 3)
+
+
 def test_what_is_no_mailbox() -> None:
     for data in (b"From me\n\ntext", b"", b"From a 10:00 2024\nno header here\n"):
         with pytest.raises(LoadError, match="is no mailbox: no message begins in it"):

@@ -128,6 +128,25 @@ def test_a_damaged_description_is_named(tmp_path: Path) -> None:
         _ = Checkpoint(name="tiny", folder=tmp_path).vector_size
 
 
+def test_a_card_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = saved(tmp_path / "bare", {"config.json": CONFIG})
+    assert checkpoint.base == ""
+    (tmp_path / "bare" / "README.md").write_text("---\nbase_model: acme/base\n---\n")
+    assert checkpoint.base == "acme/base"
+    real = Path.read_text
+
+    def refused(self: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        if self.name == "README.md":
+            raise PermissionError(13, "Permission denied")
+        return real(self, encoding, errors)
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    with pytest.raises(RecipeError, match=r"README\.md: cannot be read \(Permission denied\)"):
+        assert checkpoint.trained_further
+    with pytest.raises(RecipeError, match=r"README\.md"):
+        assert checkpoint.base
+
+
 def test_the_digest_is_of_what_decides_the_vectors(tmp_path: Path) -> None:
     files = {"config.json": CONFIG, "modules.json": chain(f"{NEW}Transformer", f"{NEW}Dense")}
     checkpoint = saved(tmp_path, {**files, "1_Dense/config.json": {"out_features": 4}})

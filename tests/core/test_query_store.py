@@ -22,8 +22,7 @@ from ragweft.errors import IndexDamaged, IndexLocked
 from ragweft.ledger import query_store
 from ragweft.ledger.query_store import query_digest
 from ragweft.ledger.vector_store import VectorStore
-from ragweft.ledger.writer import digest_of
-from ragweft.types import Space
+from ragweft.types import Space, digest_of
 
 if TYPE_CHECKING:
     from ragweft.types import Vector

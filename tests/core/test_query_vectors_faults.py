@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import FLAT
 from paid_questions import QUESTION, REMEMBERED, Priced, filled, note, rows
 from ragweft import Index
+from ragweft.assembly import build_parts
+from ragweft.tuning.remembered import asked_vectors
 
 
 def test_a_damaged_vector_is_asked_for_again_and_mended(tmp_path: Path) -> None:
@@ -28,6 +31,19 @@ def test_a_damaged_vector_is_asked_for_again_and_mended(tmp_path: Path) -> None:
         with Index.open(folder, embedder=embedder) as index:
             notes.append(note(index.search(QUESTION)))
     assert [REMEMBERED in said for said in notes] == [False, True]
+    assert embedder.asked == [QUESTION] * 2
+
+
+def test_a_damaged_vector_of_the_corpus_own_question_is_mended(tmp_path: Path) -> None:
+    embedder = Priced()
+    with closing(
+        build_parts(tmp_path, FLAT, embedder, chunker=None, contextualizer=None, read_only=False)
+    ) as parts:
+        first = asked_vectors(parts, [QUESTION])
+        with closing(sqlite3.connect(tmp_path / "vectors.db")) as file, file:
+            file.execute("UPDATE vectors SET vector = ?", (np.zeros(32, dtype="<f4").tobytes(),))
+        for _ in range(2):
+            np.testing.assert_array_equal(asked_vectors(parts, [QUESTION]), first)
     assert embedder.asked == [QUESTION] * 2
 
 

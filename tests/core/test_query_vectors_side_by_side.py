@@ -111,9 +111,9 @@ def test_anothers_cap_is_nobody_elses(store: QueryStore) -> None:
         asked = (vectors.aget(QUESTION, slow.aembed_query) for _ in range(3))
         return list(await asyncio.gather(*asked, return_exceptions=True))
 
-    first, *others = asyncio.run(ask())
-    assert isinstance(first, BudgetExceeded)
-    assert not any(isinstance(each, BaseException) for each in others)
+    # Who looks at the disk soonest is the first to ask.
+    (failed,) = (each for each in asyncio.run(ask()) if isinstance(each, BaseException))
+    assert isinstance(failed, BudgetExceeded)
     assert slow.asked == [QUESTION] * 2
 
 

@@ -52,7 +52,7 @@ def test_a_part_is_made_once_whoever_asks_first() -> None:
         return made[-1]
 
     once = Once(make)
-    assert once.made is None
+    assert made == []
     threads = [Thread(target=lambda: found.append(once())) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -60,7 +60,7 @@ def test_a_part_is_made_once_whoever_asks_first() -> None:
     for thread in threads:
         thread.join()
     assert len(made) == 1
-    assert all(one is made[0] for one in (*found, once(), once.made))
+    assert all(one is made[0] for one in (*found, once(), once.end()))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

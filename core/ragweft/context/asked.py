@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from ragweft.context.copies import Supposed
     from ragweft.context.estimating import ContextEstimate
     from ragweft.context.writing import ContextStats
     from ragweft.protocols import Contextualizer, Progress
@@ -46,9 +47,16 @@ class AskingContextualizer(Protocol):
         ...
 
     def estimate_all(
-        self, items: Sequence[tuple[Document, Sequence[Chunk]]], *, counted: bool = True
+        self,
+        items: Sequence[tuple[Document, Sequence[Chunk]]],
+        *,
+        counted: bool = True,
+        supposed: Supposed | None = None,
     ) -> ContextEstimate:
-        """What that would take; with *counted*, a text may be sent to be counted for nothing."""
+        """What that would take; with *counted*, a text may be sent to be counted for nothing.
+
+        What is in *supposed* is taken as asked for already, and what this would ask for is added to it.
+        """
         ...
 
     @property

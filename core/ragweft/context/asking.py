@@ -89,7 +89,7 @@ class Asker:
     def _side_by_side(
         self, groups: Sequence[Group], asks: Sequence[tuple[int, Ask]]
     ) -> Iterator[tuple[int, Ask, Prompt, Reply | Unanswered]]:
-        asked = self._generator.keeps == "asked"
+        asked = self._generator.model.keeps == "asked"
         prompts = [groups[number].prompt(ask, asked=asked) for number, ask in asks]
         sends = [partial(self._send, prompt) for prompt in prompts]
         left = dict.fromkeys(range(len(asks)))

@@ -17,11 +17,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragweft.context.identity import digest_of
 from ragweft.context.memory import OpenBatch, Pending
 from ragweft.errors import BudgetExceeded, ProviderError
 from ragweft.generation.accounting import held
 from ragweft.generation.values import Declined
+from ragweft.types import digest_of
 
 if TYPE_CHECKING:
     from ragweft.context.memory import ContextMemory

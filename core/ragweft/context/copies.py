@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ragweft.context.identity import unsaid
 from ragweft.context.memory import Kept
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from ragweft.context.memory import ContextMemory
     from ragweft.context.planning import Job
 
-__all__ = ["Copy", "asked_once", "settle"]
+__all__ = ["Copy", "Supposed", "asked_once", "not_twice", "settle"]
+
+Supposed: TypeAlias = set[tuple[bytes, bytes]]
+"""Chunks of texts, by digests, whose contexts an estimate has counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,13 @@ def asked_once(jobs: Sequence[Job]) -> list[Copy]:
                 left.append(place)
         job.wanted = left
     return copies
+
+
+def not_twice(jobs: Sequence[Job], supposed: Supposed) -> None:
+    """Leave nothing wanted that is *supposed* to be there, and suppose the rest."""
+    for job in jobs:
+        job.wanted = [place for place in job.wanted if (job.digest, job.nears[place]) not in supposed]
+        supposed.update((job.digest, job.nears[place]) for place in job.wanted)
 
 
 def settle(copies: Sequence[Copy], memory: ContextMemory, maker: str) -> int:

@@ -81,9 +81,9 @@ def scale_of(generator: Generator, measure: Measure, *, max_tokens: int, sample:
     if sample is not None and (density := _counted(generator, sample)) is not None:
         return Scale(density=density, answer=answer, basis="a document counted by the service")
     return Scale(
-        density=generator.density,
+        density=generator.model.density,
         answer=answer,
-        basis=f"{4 / generator.density:.2g} bytes a token, as a rule",
+        basis=f"{4 / generator.model.density:.2g} bytes a token, as a rule",
     )
 
 
@@ -101,7 +101,7 @@ def estimated(
     total = ContextEstimate(model=generator.name, basis=scale.basis)
     for group in groups:
         for number, ask in enumerate(group.asks):
-            prompt = group.prompt(ask, lasting=batch, asked=generator.keeps == "asked")
+            prompt = group.prompt(ask, lasting=batch, asked=generator.model.keeps == "asked")
             tokens = _billed(group, ask.rest, generator, scale, first=number == 0)
             if prompt.keep == "hour":
                 tokens = replace(tokens, lasting=tokens.written)
@@ -109,8 +109,8 @@ def estimated(
                 chunks=1,
                 calls=1,
                 tokens=tokens,
-                usd=generator.usd(tokens, batch=batch),
-                usd_at_most=generator.usd(bound(prompt, most), batch=batch),
+                usd=generator.model.usd(tokens, batch=batch),
+                usd_at_most=generator.model.usd(bound(prompt, most), batch=batch),
             )
     return total
 
@@ -118,13 +118,13 @@ def estimated(
 def _billed(group: Group, rest: str, generator: Generator, scale: Scale, *, first: bool) -> Tokens:
     prefix, own = (round(quarters(text) * scale.density) for text in (group.prefix, rest))
     output = round(scale.answer)
-    kept = len(group.asks) > 1 and generator.keeps != "no" and prefix >= generator.least_kept
+    kept = len(group.asks) > 1 and generator.model.keeps != "no" and prefix >= generator.model.least_kept
     if not kept:
         return Tokens(fresh=prefix + own, output=output)
     if not first:
-        read = prefix // generator.kept_step * generator.kept_step
+        read = prefix // generator.model.kept_step * generator.model.kept_step
         return Tokens(fresh=prefix + own - read, cached=read, output=output)
-    if generator.keeps == "asked":
+    if generator.model.keeps == "asked":
         return Tokens(fresh=own, written=prefix, output=output)
     return Tokens(fresh=prefix + own, output=output)
 

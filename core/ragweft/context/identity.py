@@ -21,14 +21,15 @@ the same contexts. Two documents that merely share a passage never do.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
+
+from ragweft.types import digest_of
 
 if TYPE_CHECKING:
     from ragweft.types import Chunk, Document
 
-__all__ = ["REACH", "digest_of", "nearness", "still_said", "unsaid", "words_in"]
+__all__ = ["REACH", "nearness", "still_said", "unsaid", "words_in"]
 
 REACH = 500
 """Characters on either side of a chunk that its context may rest on word by word. A choice, not measured: about
@@ -37,16 +38,6 @@ a paragraph."""
 _WORD = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]|[가-힣]+|[^\W_぀-ヿ㐀-鿿豈-﫿가-힣]+")
 """A word is a run of letters or digits; of scripts that are written without blanks, one character."""
 _RULES = "near/1"
-
-
-def digest_of(*parts: str) -> bytes:
-    """16 bytes over *parts*, each by itself."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        raw = part.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
-    return digest.digest()
 
 
 def nearness(document: Document, chunk: Chunk, start: int) -> bytes:

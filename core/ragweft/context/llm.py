@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragweft.context.copies import asked_once, settle
+from ragweft.context.copies import asked_once, not_twice, settle
 from ragweft.context.estimating import ContextEstimate, estimated, scale_of, usual_answer
 from ragweft.context.memory import PassingMemory
 from ragweft.context.missing import MissingContexts
@@ -22,6 +22,7 @@ from ragweft.protocols import PlacelessContextualizer
 from ragweft.settings import OUTLINED
 
 if TYPE_CHECKING:
+    from ragweft.context.copies import Supposed
     from ragweft.context.estimating import Scale
     from ragweft.context.memory import ContextMemory
     from ragweft.context.planning import Job
@@ -113,7 +114,7 @@ class LLMContextualizer:
             max_tokens=max_tokens,
             count=self._count,
         )
-        self._told = self._generator.density
+        self._told = self._generator.model.density
         self._scale: Scale | None = None
         """What a sample came to when its service counted it."""
         self._missing = MissingContexts(self._memory, self._maker)
@@ -221,10 +222,17 @@ class LLMContextualizer:
         """
         return self.estimate_all([(document, chunks)], counted=counted)
 
-    def estimate_all(self, items: Sequence[Item], *, counted: bool = True) -> ContextEstimate:
-        """As `estimate`, of all these documents together; of those with the same text one is counted."""
+    def estimate_all(
+        self, items: Sequence[Item], *, counted: bool = True, supposed: Supposed | None = None
+    ) -> ContextEstimate:
+        """As `estimate`, of all these documents together; of those with the same text one is counted.
+
+        What is in *supposed* was counted before; what is counted now is added to it.
+        """
         jobs = [job_of(document, chunks, self._memory, self._maker) for document, chunks in items]
         asked_once(jobs)
+        if supposed is not None:
+            not_twice(jobs, supposed)
         known = sum(len(job.contexts) for job in jobs)
         generator, rough = self._generator, self._density()
         first = next((job for job in jobs if job.wanted), None)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragweft.context.identity import digest_of, nearness, still_said, words_in
+from ragweft.context.identity import nearness, still_said, words_in
 from ragweft.context.memory import Kept
 from ragweft.context.prompts import prefix_of, rest_of
 from ragweft.context.windows import sources
 from ragweft.generation.accounting import quarters
 from ragweft.generation.values import Prompt
+from ragweft.types import digest_of
 
 if TYPE_CHECKING:
     from ragweft.context.memory import ContextMemory
@@ -158,8 +159,8 @@ def planned(
             for place in (places[number] for number in source.chunks)
         ]
         # Kept for nobody it only costs more. Below its least size it is not kept, and asking costs nothing.
-        keep = len(asks) > 1 and quarters(prefix) * density * _CAUTION >= generator.least_kept
-        found.append(Group(prefix=prefix, asks=asks, keep=keep and generator.keeps != "no"))
+        keep = len(asks) > 1 and quarters(prefix) * density * _CAUTION >= generator.model.least_kept
+        found.append(Group(prefix=prefix, asks=asks, keep=keep and generator.model.keeps != "no"))
     return found
 
 

@@ -261,7 +261,7 @@ class Writer:
             with self._lock:
                 self._measured += Measure(quarters=sent, prompt=tokens.prompt, output=tokens.output, replies=1)
         elif tokens is None:
-            density = self._generator.density
+            density = self._generator.model.density
             tokens = Tokens(fresh=round(sent * density), output=as_tokens(reply.text, density))
-        usd = self._generator.usd(tokens, batch=batch)
+        usd = self._generator.model.usd(tokens, batch=batch)
         self._count(ContextStats(calls=1, tokens=tokens, usd=usd or 0.0, unpriced=int(usd is None)))

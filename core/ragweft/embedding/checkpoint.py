@@ -130,13 +130,21 @@ class Checkpoint:
 
     @property
     def base(self) -> str:
-        """The model its card says it was made from; "" if it does not say."""
+        """The model its card says it was made from; "" if it does not say.
+
+        Raises:
+            RecipeError: the card cannot be read.
+        """
         found = _CARD_BASE.search(self._card())
         return found[1] if found else ""
 
     @property
     def trained_further(self) -> bool:
-        """Whether its card says that somebody trained it after it was loaded from elsewhere."""
+        """Whether its card says that somebody trained it after it was loaded from elsewhere.
+
+        Raises:
+            RecipeError: the card cannot be read.
+        """
         return _CARD_TRAINED in self._card()
 
     @property
@@ -179,10 +187,13 @@ class Checkpoint:
 
     def _card(self) -> str:
         """The head of its README.md, which is written for machines; "" without one."""
-        try:
-            text = (self.folder / "README.md").read_text(encoding="utf-8", errors="replace")
-        except OSError:
+        file = self.folder / "README.md"
+        if not file.is_file():
             return ""
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise RecipeError(f"{file}: cannot be read ({error.strerror}); check its permissions") from None
         head = _CARD_HEAD.match(text)
         return head[1] if head else ""
 

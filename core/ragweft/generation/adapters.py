@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,9 +25,9 @@ from ragweft.providers.policy import TooLong
 __all__ = ["as_generator", "name_of"]
 
 _WINDOW = 32_768
+"""Tokens of a model nobody says anything of."""
 _SETUP = (401, 402, 403, 404)
 """Statuses that mean the account, the model or the address, and so every request."""
-"""Tokens of a model nobody says anything of."""
 _REFUSED = ("refusal", "content_filter", "safety", "blocked")
 _CUT = ("length", "max_tokens")
 _REASONS = ("stop_reason", "finish_reason")
@@ -69,8 +69,7 @@ def as_generator(
         name=model or name_of(thing),
         window=window or way.window or known.plain_window or _WINDOW,
         at_once=at_once,
-        model=known,
-        keeps=way.keeps,
+        model=replace(known, keeps=way.keeps),
     )
 
 
@@ -85,37 +84,16 @@ class WrappedGenerator:
         window: int,
         at_once: int,
         model: GeneratingModel,
-        keeps: Keeps,
     ) -> None:
-        """*model* knows prices, if any; *keeps* as `Generator.keeps`."""
+        """*model*: what is known of it; *name* is what its charges go under."""
         self._ask = ask
-        self._model = model
-        self.keeps: Keeps = keeps
+        self.model = model
         self.name = name
         self.window = window
         self.at_once = at_once
 
     def __repr__(self) -> str:
         return f"WrappedGenerator({self.name})"
-
-    @property
-    def least_kept(self) -> int:
-        """As `Generator.least_kept`."""
-        return self._model.least_kept
-
-    @property
-    def kept_step(self) -> int:
-        """As `Generator.kept_step`."""
-        return self._model.kept_step
-
-    @property
-    def density(self) -> float:
-        """As `Generator.density`."""
-        return self._model.density
-
-    def usd(self, tokens: Tokens, *, batch: bool = False) -> float | None:
-        """As `Generator.usd`."""
-        return self._model.usd(tokens, batch=batch)
 
     def generate(self, prompt: Prompt, *, max_tokens: int, stop: threading.Event | None = None) -> Reply:
         """As `Generator.generate`; how long an answer gets is the object's own business.
@@ -130,11 +108,11 @@ class WrappedGenerator:
         purpose = purpose_now()
 
         def unanswered() -> Charge:
-            return self._charged(about(prompt, self.density, max_tokens), purpose)
+            return self._charged(about(prompt, self.model.density, max_tokens), purpose)
 
         failures: list[Failure | None] = []
         try:
-            with held(self.usd(bound(prompt, max_tokens)), self.name, unanswered), asking(self.name):
+            with held(self.model.usd(bound(prompt, max_tokens)), self.name, unanswered), asking(self.name):
                 try:
                     text, ended, tokens = self._ask(prompt)
                 except Exception as error:
@@ -150,7 +128,8 @@ class WrappedGenerator:
                 raise
             raise Declined(error) from error
         if tokens is None:
-            tokens = Tokens(fresh=as_tokens(prompt.text, self.density), output=as_tokens(text, self.density))
+            density = self.model.density
+            tokens = Tokens(fresh=as_tokens(prompt.text, density), output=as_tokens(text, density))
         charge(self._charged(tokens, purpose))
         return Reply(text=text, stop=ended, tokens=tokens)
 
@@ -158,7 +137,7 @@ class WrappedGenerator:
         """Nothing: the object is its owner's."""
 
     def _charged(self, tokens: Tokens, purpose: str) -> Charge:
-        return Charge(model=self.name, purpose=purpose, tokens=tokens.total, usd=self.usd(tokens))
+        return Charge(model=self.name, purpose=purpose, tokens=tokens.total, usd=self.model.usd(tokens))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from ragweft.providers.policy import DOCUMENTS, Caller, Policy, TooLong
 
 if TYPE_CHECKING:
     from ragweft.generation.models import GeneratingModel
-    from ragweft.generation.values import BatchState, Keeps
+    from ragweft.generation.values import BatchState
 
 __all__ = ["GenerationConnection", "RemoteGenerator"]
 
@@ -62,7 +62,7 @@ class RemoteGenerator:
         """
         self._connection = PerProcess(connect)
         weakref.finalize(self, _let_go, self._connection)
-        self._model = model
+        self.model = model
         self.name = model.label
         self.window = window
         self.at_once = at_once
@@ -70,30 +70,6 @@ class RemoteGenerator:
 
     def __repr__(self) -> str:
         return f"RemoteGenerator({self.name})"
-
-    @property
-    def keeps(self) -> Keeps:
-        """As `Generator.keeps`."""
-        return self._model.keeps
-
-    @property
-    def least_kept(self) -> int:
-        """As `Generator.least_kept`."""
-        return self._model.least_kept
-
-    @property
-    def kept_step(self) -> int:
-        """As `Generator.kept_step`."""
-        return self._model.kept_step
-
-    @property
-    def density(self) -> float:
-        """As `Generator.density`."""
-        return self._model.density
-
-    def usd(self, tokens: Tokens, *, batch: bool = False) -> float | None:
-        """As `Generator.usd`."""
-        return self._model.usd(tokens, batch=batch)
 
     def generate(self, prompt: Prompt, *, max_tokens: int, stop: threading.Event | None = None) -> Reply:
         """As `Generator.generate`.
@@ -181,13 +157,13 @@ class RemoteGenerator:
 
     def bill(self, reply: Reply) -> None:
         """As `BatchGenerator.bill`."""
-        tokens = reply.tokens or Tokens(output=as_tokens(reply.text, self.density))
-        usd = self.usd(tokens, batch=True)
+        tokens = reply.tokens or Tokens(output=as_tokens(reply.text, self.model.density))
+        usd = self.model.usd(tokens, batch=True)
         charge(Charge(model=self.name, purpose="context", tokens=tokens.total, usd=usd))
 
     def submission(self, asked: Sequence[tuple[str, Prompt]], max_tokens: int) -> float | None:
         """As `BatchGenerator.submission`."""
-        costs = [self.usd(bound(prompt, self._room(max_tokens)), batch=True) for _, prompt in asked]
+        costs = [self.model.usd(bound(prompt, self._room(max_tokens)), batch=True) for _, prompt in asked]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
 
@@ -232,24 +208,23 @@ class RemoteGenerator:
             raise Declined(error) from error.__cause__
 
     def _room(self, max_tokens: int) -> int:
-        return max_tokens + (_THOUGHTS if self._model.thinks else 0)
+        return max_tokens + (_THOUGHTS if self.model.thinks else 0)
 
     def _cost(self, prompt: Prompt, most: int) -> Callable[[], AbstractContextManager[None]]:
         purpose = purpose_now()
 
         def unanswered() -> Charge:
-            tokens = about(prompt, self.density, most)
-            return Charge(model=self.name, purpose=purpose, tokens=tokens.total, usd=self.usd(tokens))
+            tokens = about(prompt, self.model.density, most)
+            return Charge(model=self.name, purpose=purpose, tokens=tokens.total, usd=self.model.usd(tokens))
 
-        return partial(held, self.usd(bound(prompt, most)), self.name, unanswered)
+        return partial(held, self.model.usd(bound(prompt, most)), self.name, unanswered)
 
     def _charge(self, reply: Reply, prompt: Prompt) -> None:
         tokens = reply.tokens
         if tokens is None:
-            tokens = Tokens(
-                fresh=as_tokens(prompt.text, self.density), output=as_tokens(reply.text, self.density)
-            )
-        charge(Charge(model=self.name, purpose=purpose_now(), tokens=tokens.total, usd=self.usd(tokens)))
+            density = self.model.density
+            tokens = Tokens(fresh=as_tokens(prompt.text, density), output=as_tokens(reply.text, density))
+        charge(Charge(model=self.name, purpose=purpose_now(), tokens=tokens.total, usd=self.model.usd(tokens)))
 
 
 def _batching(wire: ChatWire) -> BatchWire:

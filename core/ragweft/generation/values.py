@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import threading
 
     from ragweft.errors import ProviderError
+    from ragweft.generation.models import GeneratingModel
 
 __all__ = [
     "BatchGenerator",
@@ -122,27 +123,8 @@ class Generator(Protocol):
         ...
 
     @property
-    def keeps(self) -> Keeps:
-        """Whether the service keeps equal beginnings."""
-        ...
-
-    @property
-    def least_kept(self) -> int:
-        """Tokens a beginning must have to be kept."""
-        ...
-
-    @property
-    def kept_step(self) -> int:
-        """What is read again is a multiple of so many tokens."""
-        ...
-
-    @property
-    def density(self) -> float:
-        """Tokens of four bytes of text, about: what an estimate goes by before anything was billed."""
-        ...
-
-    def usd(self, tokens: Tokens, *, batch: bool = False) -> float | None:
-        """What one call is billed at; None if the price is not known."""
+    def model(self) -> GeneratingModel:
+        """What its calls are billed at, what its service keeps and how it counts, as far as that is known."""
         ...
 
     def generate(self, prompt: Prompt, *, max_tokens: int, stop: threading.Event | None = None) -> Reply:

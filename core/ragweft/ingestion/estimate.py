@@ -12,6 +12,7 @@ from ragweft.protocols import PricedEmbedder, WindowedEmbedder
 from ragweft.reports import Estimate
 
 if TYPE_CHECKING:
+    from ragweft.context.copies import Supposed
     from ragweft.ingestion.pipeline import Loaded, Pipeline
     from ragweft.ingestion.sync import Tally
 
@@ -24,11 +25,12 @@ def estimated(pipeline: Pipeline, pending: Iterable[Loaded], tally: Tally) -> Es
     embedder = pipeline.embedder
     documents = chunks = tokens = long = 0
     texts: set[bytes] = set()
+    supposed: Supposed = set()
     contexts = ContextEstimate()
     # Objects of other packages count what they are sent, whether their price is known or not.
     count = getattr(embedder, "tokens", None)
     for batch in batched(pending):
-        prepared, asking = pipeline.suppose(batch)
+        prepared, asking = pipeline.suppose(batch, supposed)
         contexts += asking or ContextEstimate()
         documents += len(prepared)
         chunks += sum(len(item.chunks) for item in prepared)

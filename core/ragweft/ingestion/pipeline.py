@@ -18,7 +18,7 @@ from ragweft.errors import ProviderError
 from ragweft.ingestion.placing import Placing
 from ragweft.ingestion.word_weights import small_batches
 from ragweft.ledger.schema import INCOMPLETE
-from ragweft.ledger.writer import Prepared, digest_of
+from ragweft.ledger.writer import Prepared
 from ragweft.places import packed_places
 from ragweft.progress import silent
 from ragweft.protocols import (
@@ -29,8 +29,10 @@ from ragweft.protocols import (
     TokenEmbedder,
     WindowedEmbedder,
 )
+from ragweft.types import digest_of
 
 if TYPE_CHECKING:
+    from ragweft.context.copies import Supposed
     from ragweft.context.estimating import ContextEstimate
     from ragweft.ingestion.word_weights import WordWeights
     from ragweft.ledger.ledger import Ledger
@@ -149,10 +151,15 @@ class Pipeline:
         whole = [loaded.document for loaded in batch if loaded.chunks is None]
         return self._prepared(batch, self._placing.known(whole))
 
-    def suppose(self, batch: Sequence[Loaded]) -> tuple[list[Prepared], ContextEstimate | None]:
-        """As `cut`, with stand-ins for the contexts `prepare` would ask for, and what asking would take."""
+    def suppose(
+        self, batch: Sequence[Loaded], supposed: Supposed
+    ) -> tuple[list[Prepared], ContextEstimate | None]:
+        """As `cut`, with stand-ins for the contexts `prepare` would ask for, and what asking would take.
+
+        *supposed* holds what the batches before would have asked for.
+        """
         whole = [loaded.document for loaded in batch if loaded.chunks is None]
-        chunks, asking = self._placing.supposed(whole)
+        chunks, asking = self._placing.supposed(whole, supposed)
         return self._prepared(batch, chunks), asking
 
     def take_failures(self) -> Sequence[Failure]:

@@ -12,6 +12,7 @@ from ragweft.progress import silent
 from ragweft.reports import Contexts
 
 if TYPE_CHECKING:
+    from ragweft.context.copies import Supposed
     from ragweft.context.estimating import ContextEstimate
     from ragweft.ingestion.pipeline import Loaded
     from ragweft.protocols import Chunker, Contextualizer, Progress
@@ -58,12 +59,17 @@ class Placing:
         made = self._contextualizer if self._asking is None else self._asking.known
         return self._by(made, self._cut(documents))
 
-    def supposed(self, documents: Sequence[Document]) -> tuple[list[list[Chunk]], ContextEstimate | None]:
-        """About what `chunks` would give and what it would take; None where nobody is asked for it."""
+    def supposed(
+        self, documents: Sequence[Document], supposed: Supposed
+    ) -> tuple[list[list[Chunk]], ContextEstimate | None]:
+        """About what `chunks` would give and what it would take; None where nobody is asked for it.
+
+        *supposed* is carried from one call to the next, so that a copy is counted once.
+        """
         items = self._cut(documents)
         if self._asking is None:
             return self._by(self._contextualizer, items), None
-        return self._by(self._asking.supposed, items), self._asking.estimate_all(items)
+        return self._by(self._asking.supposed, items), self._asking.estimate_all(items, supposed=supposed)
 
     def ahead(self, loaded: Iterable[Loaded], *, progress: Progress = silent) -> Iterator[Loaded]:
         """*loaded* as they come; or, where that takes as long for all as for one, once all were asked for.

@@ -40,7 +40,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.context.memory import Kept, Measure, Missing, OpenBatch, Pending
 from ragweft.errors import IndexLocked
-from ragweft.ledger.database import Database
+from ragweft.ledger.database import Database, in_batches
 
 __all__ = ["CONTEXTS", "ContextStore"]
 
@@ -119,8 +119,6 @@ pendings = Table(
 )
 """The prompts of these batches."""
 
-_BATCH = 500
-"""Digests asked for in one statement."""
 _SUMS = ("quarters", "prompt", "output", "replies")
 _FIND = select(kept_contexts).where(
     kept_contexts.c.maker == bindparam("maker"),
@@ -156,10 +154,9 @@ class ContextStore:
         found: dict[bytes, Kept] = {}
         if number is None:
             return found
-        wanted = list(dict.fromkeys(nears))
-        for start in range(0, len(wanted), _BATCH):
-            asked = {"maker": number, "document_id": document_id, "document": document}
-            for row in self._read(_FIND, {**asked, "nears": wanted[start : start + _BATCH]}):
+        asked = {"maker": number, "document_id": document_id, "document": document}
+        for batch in in_batches(list(dict.fromkeys(nears))):
+            for row in self._read(_FIND, {**asked, "nears": batch}):
                 if row.near not in found or row.document_id == document_id:
                     found[row.near] = Kept(
                         document_id=row.document_id,

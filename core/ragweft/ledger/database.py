@@ -12,23 +12,28 @@ import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from ragweft.errors import IndexDamaged, IndexLocked, RagweftError
 
-__all__ = ["Database", "refuse_network_filesystem"]
+__all__ = ["Database", "if_there", "in_batches", "refuse_network_filesystem"]
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 _log = logging.getLogger(__name__)
 _BUSY_SECONDS = 60.0
 """How long a statement waits for another process's lock; commits are serialised outside, so it rarely waits."""
 _CHECKPOINT_BYTES = 64 * 2**20
+_BATCH = 500
+"""Values asked for in one statement; SQLite takes 32,766 parameters, larger batches are no faster."""
 _NETWORK = frozenset(
     {
         "nfs",
@@ -68,25 +73,26 @@ class Database:
         self._guard = threading.Lock()
         self._pid = os.getpid()
         self._engine = self._make_engine()
-        if not read_only:
-            try:
+        try:
+            if read_only:
+                self._refuse_older()
+            else:
                 with self.write() as connection:
                     tables.create_all(connection)
                     _add_columns(connection, tables)
-            except RagweftError:
-                self._engine.dispose()
-                raise
-        elif lacking := self._lacking():
-            self._engine.dispose()
-            raise IndexLocked(
-                f"{path.parent}: an older ragweft made the index ({path.name} has no {lacking}), and it is "
-                "read-only; open it once where it can be written"
-            )
+        except BaseException:
+            self.close()
+            raise
 
-    def _lacking(self) -> str | None:
-        """A column that is not there, of a table that is."""
+    def _refuse_older(self) -> None:
+        """Say that a column is missing where it cannot be added."""
         with self.read() as connection:
-            return next(_missing(connection, self._tables), None)
+            lacking = next(_missing(connection, self._tables), None)
+        if lacking:
+            raise IndexLocked(
+                f"{self._path.parent}: an older ragweft made the index ({self._path.name} has no {lacking}), "
+                "and it is read-only; open it once where it can be written"
+            )
 
     @contextmanager
     def read(self, *, patience: float = _BUSY_SECONDS) -> Iterator[Connection]:
@@ -241,6 +247,22 @@ def _missing(connection: Connection, tables: MetaData) -> Iterator[str]:
         there = {row.name for row in connection.exec_driver_sql(f"PRAGMA table_info({table.name})")}
         if there:
             yield from (f"{table.name}.{column.name}" for column in table.columns if column.name not in there)
+
+
+def if_there(read: Callable[[], T], absent: U) -> T | U:
+    """What *read* finds in a table that an older ragweft did not make; *absent* where it did not."""
+    try:
+        return read()
+    except OperationalError as error:
+        if "no such table" in str(error.orig):
+            return absent
+        raise
+
+
+def in_batches(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """*values* in as many at a time as one `IN` takes."""
+    for start in range(0, len(values), _BATCH):
+        yield values[start : start + _BATCH]
 
 
 def refuse_network_filesystem(folder: Path) -> None:

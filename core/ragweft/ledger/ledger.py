@@ -19,7 +19,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.errors import IndexDamaged, IndexLocked, SpaceMismatch
 from ragweft.ledger import schema
-from ragweft.ledger.database import Database, quick_check
+from ragweft.ledger.database import Database, in_batches, quick_check
 from ragweft.ledger.locks import FolderLock, Timeout
 from ragweft.ledger.schema import chunks, documents, facts, followers, profiles
 from ragweft.ledger.snapshot import Snapshot
@@ -101,8 +101,8 @@ class Ledger:
     def states_of(self, ids: Sequence[str]) -> dict[str, DocumentState]:
         """Documents by id; unknown ids are absent."""
         found: dict[str, DocumentState] = {}
-        for start in range(0, len(ids), 500):
-            found |= self._states(documents.c.id.in_(ids[start : start + 500]), by="id")
+        for some in in_batches(ids):
+            found |= self._states(documents.c.id.in_(some), by="id")
         return found
 
     def commit(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select
-from sqlalchemy.exc import OperationalError
 
+from ragweft.ledger.database import if_there
 from ragweft.ledger.schema import profiles
 from ragweft.types import Tuning
 
@@ -78,12 +78,7 @@ _NEWEST = select(func.max(profiles.c.id))
 
 def newest_number(connection: Connection) -> int:
     """Which profile is the newest; 0 for none, also in an index made before there were any."""
-    try:
-        return int(connection.execute(_NEWEST).scalar() or 0)
-    except OperationalError as error:
-        if "no such table" in str(error.orig):
-            return 0
-        raise
+    return if_there(lambda: int(connection.execute(_NEWEST).scalar() or 0), 0)
 
 
 def read_profile(connection: Connection) -> Profile | None:

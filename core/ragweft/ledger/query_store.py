@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import OperationalError
 
+from ragweft.ledger.database import if_there
 from ragweft.ledger.schema import query_vectors, vectors
-from ragweft.ledger.writer import digest_of
+from ragweft.types import digest_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Executable, Row
-
     from ragweft.ledger.database import Database
     from ragweft.types import Vector
 
@@ -92,7 +90,7 @@ class QueryStore:
             for digest, raw in connection.execute(_OWN, asked):
                 if (vector := self._sound(raw)) is not None:
                     found[digest] = KeptQuery(vector, aging=False)
-            for row in _if_there(connection, _KEPT, asked):
+            for row in if_there(lambda: list(connection.execute(_KEPT, asked)), ()):
                 if (vector := self._sound(row.vector)) is not None:
                     lately = isinstance(row.used, float) and row.used >= aged
                     found[row.digest] = KeptQuery(vector, aging=not lately)
@@ -140,12 +138,3 @@ class QueryStore:
             return None
         vector = np.frombuffer(raw, dtype="<f4").astype(np.float32, copy=False)
         return vector if self.takes(vector) else None
-
-
-def _if_there(connection: Connection, query: Executable, asked: Mapping[str, object]) -> Sequence[Row[Any]]:
-    try:
-        return connection.execute(query, asked).all()
-    except OperationalError as error:
-        if "no such table" in str(error.orig):  # made by an older ragweft, and can only be read
-            return []
-        raise

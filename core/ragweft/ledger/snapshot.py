@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
+from ragweft.ledger.database import in_batches
 from ragweft.ledger.profile import newest_number, read_profile
 from ragweft.ledger.schema import ALIVE, INCOMPLETE, chunks, contexts, documents, facts, metadatas
 from ragweft.places import unpacked_places
@@ -87,10 +88,6 @@ class Changes:
     def count(self) -> int:
         """Rows to add and to remove."""
         return len(self.added) + self.held
-
-
-_MANY = 500
-"""Digests in one IN list."""
 
 
 def _asked(column: Any) -> Any:
@@ -285,9 +282,9 @@ class Snapshot:
     def count_inputs(self, digests: Sequence[bytes]) -> int:
         """Living rows that were embedded from one of *digests*."""
         total = 0
-        for start in range(0, len(digests), _MANY):
-            some = chunks.c.digest.in_(digests[start : start + _MANY])
-            query = select(func.count()).select_from(chunks).where(some, chunks.c.died == ALIVE)
+        for some in in_batches(digests):
+            counted = select(func.count()).select_from(chunks)
+            query = counted.where(chunks.c.digest.in_(some), chunks.c.died == ALIVE)
             total += int(self._connection.execute(query).scalar_one())
         return total
 

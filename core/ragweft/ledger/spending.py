@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import OperationalError
 
+from ragweft.ledger.database import if_there
 from ragweft.ledger.schema import charges
 from ragweft.providers.metering import UNANSWERED, Announced
 from ragweft.types import Spent, Usage
@@ -62,12 +62,7 @@ def spent_on(ledger: Ledger) -> tuple[Spent, ...]:
         .order_by(*keys)
     )
     with ledger.reading() as connection:
-        try:
-            found = connection.execute(query).all()
-        except OperationalError as error:
-            if "no such table" in str(error.orig):  # read-only, and made before anything was counted
-                return ()
-            raise
+        found = if_there(lambda: list(connection.execute(query)), ())
     return tuple(
         Spent(
             model=r.model,

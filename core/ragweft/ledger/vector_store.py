@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from sqlalchemy import Connection, Executable, Row, bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import OperationalError
 
 from ragweft.errors import IndexDamaged, SpaceMismatch
-from ragweft.ledger.database import Database
+from ragweft.ledger.database import Database, if_there, in_batches
 from ragweft.ledger.query_store import QueryStore
 from ragweft.ledger.schema import VECTORS, long_texts, spaces, sparse_vectors, vectors
 from ragweft.vectors.sparse_rows import unpacked
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["VectorStore"]
 
 T = TypeVar("T")
-
-_BATCH = 500
-"""Digests asked for in one statement; SQLite takes 32,766 parameters, larger batches are no faster."""
 
 _SELECT = select(vectors.c.digest, vectors.c.vector).where(
     vectors.c.space == bindparam("space"), vectors.c.digest.in_(bindparam("digests", expanding=True))
@@ -71,7 +67,7 @@ class VectorStore:
         """Those of *digests* whose vector is stored."""
         found: set[bytes] = set()
         with self._database.read() as connection:
-            for batch in _batches(digests):
+            for batch in in_batches(digests):
                 rows = connection.execute(_KNOWN, {"space": self._space, "digests": batch})
                 found.update(rows.scalars())
         return found
@@ -88,7 +84,7 @@ class VectorStore:
             places.setdefault(digest, []).append(place)
         missing = len(places)
         with self._database.read() as connection:
-            for batch in _batches(list(places)):
+            for batch in in_batches(list(places)):
                 for digest, raw in connection.execute(_SELECT, {"space": self._space, "digests": batch}):
                     if len(raw) != 4 * self._dims:
                         raise IndexDamaged(f"vectors.db: a vector of {len(raw)} bytes; sync into a new index")
@@ -105,11 +101,12 @@ class VectorStore:
         *,
         long: Sequence[bytes] = (),
         weights: Sequence[bytes] | None = None,
+        anew: bool = False,
     ) -> None:
         """Store *matrix*, float32 unit rows of shape (len(digests), dims); durable on return.
 
         *long* are those of the digests that were embedded in parts; *weights*, if they are wanted, the word
-        weights of each, see `put_weights`.
+        weights of each, see `put_weights`. What is stored already stays as it is, unless *anew*.
         """
         raw = np.ascontiguousarray(matrix, dtype="<f4")
         rows = [
@@ -117,8 +114,11 @@ class VectorStore:
             for i, digest in enumerate(digests)
         ]
         if rows:
+            adding = insert(vectors)
+            fresh = {"vector": adding.excluded.vector}
+            replacing = adding.on_conflict_do_update(index_elements=["space", "digest"], set_=fresh)
             with self._database.write() as connection:
-                connection.execute(insert(vectors).on_conflict_do_nothing(), rows)
+                connection.execute(replacing if anew else adding.on_conflict_do_nothing(), rows)
                 if long:
                     noted = [{"space": self._space, "digest": digest} for digest in long]
                     connection.execute(insert(long_texts).on_conflict_do_nothing(), noted)
@@ -194,7 +194,7 @@ class VectorStore:
 
     def _by_digest(self, query: Executable, digests: Sequence[bytes]) -> list[Row[Any]]:
         def read(connection: Connection) -> list[Row[Any]]:
-            asked = [{"space": self._space, "digests": batch} for batch in _batches(digests)]
+            asked = [{"space": self._space, "digests": batch} for batch in in_batches(digests)]
             return [row for one in asked for row in connection.execute(query, one)]
 
         return self._if_there(read, [])
@@ -202,12 +202,7 @@ class VectorStore:
     def _if_there(self, read: Callable[[Connection], T], absent: T) -> T:
         """What *read* finds in a table that an older file may lack, if it can only be read: then *absent*."""
         with self._database.read() as connection:
-            try:
-                return read(connection)
-            except OperationalError as error:
-                if "no such table" in str(error.orig):
-                    return absent
-                raise
+            return if_there(lambda: read(connection), absent)
 
     def _space_id(self, space: Space, read_only: bool) -> int:
         with self._database.read() if read_only else self._database.write() as connection:
@@ -220,7 +215,3 @@ class VectorStore:
         if found.dims != space.dims:
             raise SpaceMismatch(f"vectors.db holds {found.name} with {found.dims} dims, not {space.dims}")
         return int(found.id)
-
-
-def _batches(digests: Sequence[bytes]) -> list[Sequence[bytes]]:
-    return [digests[i : i + _BATCH] for i in range(0, len(digests), _BATCH)]

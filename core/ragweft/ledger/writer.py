@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 import zlib
@@ -15,26 +14,15 @@ from sqlalchemy import Connection, RowMapping, Table, bindparam, delete, func, s
 from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.errors import LoadError
+from ragweft.ledger.database import in_batches
 from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, journal, metadatas
 from ragweft.places import packed_places
+from ragweft.types import digest_of
 
 if TYPE_CHECKING:
     from ragweft.types import Chunk, Document, Metadata
 
-__all__ = ["Commit", "DocumentState", "Prepared", "digest_of", "write_batch"]
-
-_IN = 500
-"""Values in one IN list; SQLite takes 32,766, larger lists are no faster."""
-
-
-def digest_of(*parts: str) -> bytes:
-    """16 bytes of BLAKE2b over length-prefixed parts: the key of everything that is stored once."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        raw = part.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
-    return digest.digest()
+__all__ = ["Commit", "DocumentState", "Prepared", "write_batch"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +144,7 @@ class _Batch:
     def _kill_by(self, numbers: Collection[int], generation: int) -> dict[str, int]:
         """Kill the chunks of some metadata; the documents, by id, that have no chunk left because of it."""
         emptied: dict[str, int] = {}
-        every = sorted(numbers)
-        for start in range(0, len(every), _IN):
-            some = every[start : start + _IN]
+        for some in in_batches(sorted(numbers)):
             touched = select(chunks.c.document).where(chunks.c.metadata.in_(some), chunks.c.died == ALIVE)
             # A document without chunks is judged by its own metadata.
             living = select(chunks.c.row).where(chunks.c.document == documents.c.key, chunks.c.died == ALIVE)
@@ -166,15 +152,12 @@ class _Batch:
             keys = set(self._connection.execute(touched.distinct()).scalars())
             keys |= set(self._connection.execute(bare).scalars())
             self._kill(chunks.c.metadata.in_(some), generation)
-            for at in range(0, len(keys), _IN):
+            for those in in_batches(sorted(keys)):
                 # A document given whole is one thing: it goes whole, or its text would have holes.
-                whole = select(documents.c.key).where(
-                    documents.c.key.in_(sorted(keys)[at : at + _IN]), documents.c.text.is_not(None)
-                )
+                whole = select(documents.c.key).where(documents.c.key.in_(those), documents.c.text.is_not(None))
                 self._kill(chunks.c.document.in_(whole), generation)
-            for at in range(0, len(keys), _IN):
                 found = select(documents.c.id, documents.c.key).where(
-                    documents.c.key.in_(sorted(keys)[at : at + _IN]), ~living.exists()
+                    documents.c.key.in_(those), ~living.exists()
                 )
                 emptied.update((r.id, r.key) for r in self._connection.execute(found))
         return emptied
@@ -182,9 +165,9 @@ class _Batch:
     def _keys(self, ids: Sequence[str], written_by: int | None = None) -> dict[str, int]:
         found: dict[str, int] = {}
         latest = ALIVE if written_by is None else written_by
-        for start in range(0, len(ids), _IN):
+        for some in in_batches(ids):
             query = select(documents.c.id, documents.c.key).where(
-                documents.c.id.in_(ids[start : start + _IN]), documents.c.generation <= latest
+                documents.c.id.in_(some), documents.c.generation <= latest
             )
             found.update((r.id, r.key) for r in self._connection.execute(query))
         return found
@@ -194,10 +177,8 @@ class _Batch:
             if times > 1:
                 raise LoadError(f"document {name!r} comes {times} times in one batch; ids must be unique")
         joining = [item.document.id for item in self._prepared if item.joins]
-        for start in range(0, len(joining), _IN):
-            query = select(documents.c.id).where(
-                documents.c.id.in_(joining[start : start + _IN]), documents.c.text.is_not(None)
-            )
+        for some in in_batches(joining):
+            query = select(documents.c.id).where(documents.c.id.in_(some), documents.c.text.is_not(None))
             for whole in self._connection.execute(query).scalars():
                 raise LoadError(
                     f"document {whole!r} was given whole before; remove it first or give the chunks another "
@@ -248,8 +229,8 @@ class _Batch:
                 old = _joined(rows, old)
             fresh += [row for row in rows if old.pop(_identity(row), None) is None]
             gone += old.values()
-        for start in range(0, len(gone), _IN):
-            self._kill(chunks.c.row.in_(sorted(gone)[start : start + _IN]), generation)
+        for some in in_batches(sorted(gone)):
+            self._kill(chunks.c.row.in_(some), generation)
         if fresh:
             self._connection.execute(insert(chunks), fresh)
             self._born += len(fresh)
@@ -292,9 +273,8 @@ class _Batch:
         if rows:
             self._connection.execute(insert(table).on_conflict_do_nothing(), rows)
         numbers: dict[str, int] = {}
-        every = list(digests)
-        for start in range(0, len(every), _IN):
-            query = select(table.c.digest, table.c.id).where(table.c.digest.in_(every[start : start + _IN]))
+        for some in in_batches(list(digests)):
+            query = select(table.c.digest, table.c.id).where(table.c.digest.in_(some))
             numbers.update((digests[r.digest], r.id) for r in self._connection.execute(query))
         return numbers
 

@@ -278,17 +278,8 @@ def metered(meter: Meter) -> Iterator[Meter]:
     if book is not None and meter.record is not None:
         book.open(meter.record)
     # Within the block this collector alone hears and writes.
-    current, beside = _CURRENT.set(meter), _OVERHEARING.set(None)
-    opened = BOOK.set(None if meter.record is not None else book)
-    try:
+    with _collecting(meter, meter, beside=None, book=None if meter.record is not None else book):
         yield meter
-    except (KeyboardInterrupt, SystemExit):
-        meter.give_up()
-        raise
-    finally:
-        BOOK.reset(opened)
-        _OVERHEARING.reset(beside)
-        _CURRENT.reset(current)
 
 
 @contextmanager
@@ -302,15 +293,26 @@ def overheard() -> Iterator[Meter]:
     if book is None and (outer is None or outer.record is None):
         book = Book()
     meter = Meter(record=book.write if book is not None else None)
-    opened, beside = BOOK.set(book), _OVERHEARING.set(meter)
-    try:
+    with _collecting(meter, outer, beside=meter, book=book):
         yield meter
+
+
+@contextmanager
+def _collecting(
+    meter: Meter, current: Meter | None, *, beside: Meter | None, book: Book | None
+) -> Iterator[None]:
+    """Who hears what is charged within the block; *meter* gives up what is under way when Ctrl-C ends it."""
+    tokens = _CURRENT.set(current), _OVERHEARING.set(beside)
+    opened = BOOK.set(book)
+    try:
+        yield
     except (KeyboardInterrupt, SystemExit):
         meter.give_up()
         raise
     finally:
-        _OVERHEARING.reset(beside)
         BOOK.reset(opened)
+        _OVERHEARING.reset(tokens[1])
+        _CURRENT.reset(tokens[0])
 
 
 def charge(charged: Charge) -> None:

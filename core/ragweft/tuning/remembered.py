@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragweft.ledger.writer import digest_of
 from ragweft.retrieval.query_vectors import query_digests
+from ragweft.types import digest_of
 
 if TYPE_CHECKING:
     from ragweft.assembly import Parts
@@ -48,9 +48,13 @@ def asked_vectors(parts: Parts, texts: Sequence[str]) -> Vectors:
     missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in vectors}
     if missing:
         made = _queries(parts, list(missing.values()))
-        # Not where users' questions lie: these are asked again when the corpus grows, and never forgotten.
-        parts.store.put(list(missing), made)
-        vectors |= dict(zip(missing, made, strict=True))
+        fresh = dict(zip(missing, made, strict=True))
+        vectors |= fresh
+        # Not where users' questions lie: these are asked again when the corpus grows, and never forgotten. One
+        # that is stored and was not found is damaged.
+        sound = {digest: vector for digest, vector in fresh.items() if parts.store.queries.takes(vector)}
+        if sound:
+            parts.store.put(list(sound), np.array(list(sound.values()), dtype=np.float32), anew=True)
     return np.array([vectors[digest] for digest in digests], dtype=np.float32)
 
 

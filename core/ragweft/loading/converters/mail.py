@@ -68,25 +68,26 @@ def read(data: bytes, limits: Limits) -> Converted:  # noqa: ARG001 (every `read
     """A message as Markdown.
 
     Raises:
-        LoadError: it is no message.
+        LoadError: it is no message, or nested too deep.
     """
     letter = read_letter(data)
+    if letter is None:
+        raise LoadError("is no e-mail: it names neither sender nor subject; give it another suffix")
     writer = Writer()
     for block in letter.blocks():
         writer.add(block)
     return writer.converted(title=letter.subject or None, metadata=letter.metadata)
 
 
-def read_letter(data: bytes) -> Letter:
-    """Parse a message.
+def read_letter(data: bytes) -> Letter | None:
+    """Parse a message; None if it has neither sender nor subject nor date: then it is none.
 
     Raises:
-        LoadError: it has neither sender nor subject nor date: it is no message.
+        LoadError: it is nested too deep.
     """
     message = message_from_bytes(data, policy=compat32)
-    if not any(_header(message, name) for name in ("From", "Subject", "Date", "Message-ID", "To")):
-        raise LoadError("is no e-mail: it names neither sender nor subject; give it another suffix")
-    return Letter(message)
+    named = any(_header(message, name) for name in ("From", "Subject", "Date", "Message-ID", "To"))
+    return Letter(message) if named else None
 
 
 def _header(message: Message, name: str) -> str:

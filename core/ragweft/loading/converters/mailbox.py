@@ -20,6 +20,9 @@ _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 def read(data: bytes, limits: Limits) -> Converted:
     """The messages of a mailbox, as places `message 1` and so on; what is no message is passed over.
 
+    One that cannot be read leaves a line that says why: whoever can send a message must not be able to have all
+    the others left out.
+
     Raises:
         LoadError: there are none, or too many.
     """
@@ -36,7 +39,11 @@ def read(data: bytes, limits: Limits) -> Converted:
         raw = _QUOTED_FROM.sub(rb"\1", data[head.end() : end])
         try:
             letter = read_letter(raw)
-        except LoadError:
+        except LoadError as error:
+            count += 1
+            writer.add(f"[left out: {error}]", label="message", number=number)
+            continue
+        if letter is None:
             continue
         count += 1
         label = "message"
