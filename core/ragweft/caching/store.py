@@ -1,0 +1,351 @@
+"""cache.db: entries of the cache, shared by every process that opens the index.
+
+A file of its own: it may be deleted at any time, and nobody who writes the ledger waits for it. Nothing here
+judges whether an entry is right; see `freshness`. Which go when there are too many is decided by what a hit
+saves, how often there was one, and how much room it takes (GreedyDual-Size-Frequency, Cherkasova, HP Labs
+1998), or by the last use alone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from ragweft.caching.schema import CACHE, entries, facts, rows_used, scopes, tallies
+from ragweft.caching.values import Cost, Entry, Evidence, Stored, normalised
+from ragweft.errors import RagweftError
+from ragweft.ledger.database import Database, in_batches
+from ragweft.types import digest_of
+
+if TYPE_CHECKING:
+    from ragweft.caching.values import Scope
+    from ragweft.types import Vectors
+
+__all__ = ["CacheStore", "Eviction", "Limits", "Listed"]
+
+Eviction: TypeAlias = Literal["cost", "lru"]
+
+_ROOM = 400
+"""Bytes of an entry beside its query, vector and payload, about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much is kept."""
+
+    entries: int = 100_000
+    bytes: int = 512 * 2**20
+    largest: int = 2**20
+    """Bytes of a single entry; larger ones are refused."""
+    eviction: Eviction = "cost"
+
+
+class Listed(NamedTuple):
+    """Entries of one scope, as they are compared."""
+
+    numbers: list[int]
+    vectors: Vectors
+    """Of their queries, float32, shape (entries, dims)."""
+    queries: list[str]
+
+
+class CacheStore:
+    """Entries in one file. Safe to use from many threads, processes, and after a fork."""
+
+    def __init__(self, path: Path, *, limits: Limits | None = None) -> None:
+        """Open *path*, creating it.
+
+        Raises:
+            IndexDamaged: the file is not a database.
+            IndexLocked: it cannot be written or shared.
+        """
+        self._database = Database(path, CACHE)
+        self.limits = Limits() if limits is None else limits
+
+    def exact(self, scope: Scope, query: str) -> Stored | None:
+        """The entry for the same words."""
+        return self._first(_EXACT, {"digest": scope.digest, "key": _key(query)})
+
+    def get(self, number: int) -> Stored | None:
+        """An entry; None if it is gone."""
+        return self._first(_ONE, {"number": number})
+
+    def newest(self) -> int:
+        """The highest number so far: who knows the entries up to it knows all that were added."""
+        with self._database.read() as connection:
+            found = connection.exec_driver_sql(
+                "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
+            ).scalar()
+        return int(found or 0)
+
+    def listed(self, scope: Scope, *, after: int = 0) -> Listed:
+        """The entries of *scope* with a number higher than *after*, by number."""
+        with self._database.read() as connection:
+            rows = connection.execute(_LISTED, {"digest": scope.digest, "after": after}).all()
+        vectors = [np.frombuffer(row.vector, dtype="<f4") for row in rows]
+        return Listed(
+            numbers=[row.number for row in rows],
+            vectors=np.array(vectors, dtype=np.float32) if rows else np.empty((0, 0), np.float32),
+            queries=[row.query for row in rows],
+        )
+
+    def put(self, scope: Scope, entry: Entry) -> tuple[int, int]:
+        """Keep *entry* in the place of one for the same words; its number, and how many had to go for it.
+
+        Raises:
+            RagweftError: it is larger than a single entry may be.
+            IndexLocked: the file cannot be written.
+        """
+        payload = zlib.compress(entry.payload, 1)
+        size = _ROOM + len(payload) + entry.vector.nbytes + len(entry.query.encode("utf-8", "surrogatepass"))
+        if size > self.limits.largest:
+            raise RagweftError(
+                f"cache: an entry of {size:,} bytes is not kept, {self.limits.largest:,} are the most; "
+                "raise largest under [cache], or cache less of it"
+            )
+        evidence = entry.evidence
+        row = {
+            "key": _key(entry.query),
+            "query": entry.query,
+            "vector": entry.vector.astype("<f4").tobytes(),
+            "payload": payload,
+            "evidence": None if evidence is None else json.dumps(asdict(evidence), ensure_ascii=False),
+            "valid_through": 0 if evidence is None else evidence.generation,
+            "created": entry.created,
+            "expires": entry.expires,
+            "used": entry.created,
+            "hits": 0,
+            "ms": entry.cost.ms,
+            "tokens": entry.cost.tokens,
+            "usd": entry.cost.usd,
+            "bytes": size,
+        }
+        with self._database.write() as connection:
+            adding = insert(scopes).values(
+                digest=scope.digest, parts=json.dumps(scope.parts, ensure_ascii=False, sort_keys=True)
+            )
+            connection.execute(adding.on_conflict_do_nothing())
+            own = select(scopes.c.id).where(scopes.c.digest == scope.digest)
+            number = int(connection.execute(own).scalar_one())
+            former = (entries.c.scope == number) & (entries.c.key == row["key"])
+            _forget(connection, list(connection.execute(select(entries.c.number).where(former)).scalars()))
+            worth = _clock(connection) + _worth(hits=1, cost=entry.cost, size=size)
+            made = connection.execute(insert(entries).values(**row, scope=number, worth=worth)).lastrowid
+            if evidence is not None and evidence.rows:
+                used = [{"row": one, "entry": made} for one in dict.fromkeys(evidence.rows)]
+                connection.execute(insert(rows_used), used)
+            evicted = self._make_room(connection, keep=made)
+        self._database.checkpoint()
+        return int(made), evicted
+
+    def advance(self, numbers: Iterable[int], *, through: int) -> None:
+        """Note that the evidence of these holds up to a generation; one that is farther stays so."""
+        rows = [{"b_number": number, "b_through": through} for number in numbers]
+        if rows:
+            with self._database.write() as connection:
+                connection.execute(_ADVANCE, rows)
+
+    def note(self, served: Mapping[int, int], tally: Mapping[str, tuple[int, Cost]]) -> None:
+        """Count hits by entry, and what happened: what, to how often and what that saved."""
+        now = time.time()
+        day = time.strftime("%Y-%m-%d", time.gmtime(now))
+        with self._database.write() as connection:
+            clock = _clock(connection)
+            for number, more in served.items():
+                row = connection.execute(select(entries).where(entries.c.number == number)).first()
+                if row is not None:
+                    hits = row.hits + more
+                    cost = Cost(ms=row.ms, tokens=row.tokens, usd=row.usd)
+                    worth = clock + _worth(hits=hits + 1, cost=cost, size=row.bytes)
+                    noted = update(entries).where(entries.c.number == number)
+                    connection.execute(noted.values(hits=hits, used=now, worth=worth))
+            for what, (times, saved) in tally.items():
+                adding = insert(tallies).values(day=day, what=what, times=times, **asdict(saved))
+                names = ("times", "ms", "tokens", "usd")
+                sums = {name: tallies.c[name] + adding.excluded[name] for name in names}
+                connection.execute(adding.on_conflict_do_update(index_elements=["day", "what"], set_=sums))
+        self._database.checkpoint()
+
+    def tally(self) -> dict[str, tuple[int, Cost]]:
+        """Everything that was counted: what, to how often and what that saved."""
+        t = tallies.c
+        query = select(t.what, *(func.sum(c).label(c.name) for c in (t.times, t.ms, t.tokens, t.usd)))
+        with self._database.read() as connection:
+            rows = connection.execute(query.group_by(t.what)).all()
+        return {r.what: (int(r.times), Cost(ms=r.ms, tokens=int(r.tokens), usd=r.usd)) for r in rows}
+
+    def demand(self, number: int, threshold: float) -> None:
+        """Have an entry served only from a likeness of *threshold* on."""
+        with self._database.write() as connection:
+            connection.execute(update(entries).where(entries.c.number == number).values(threshold=threshold))
+
+    def drop(self, numbers: Sequence[int]) -> int:
+        """Forget entries; how many of them were there."""
+        with self._database.write() as connection:
+            return _forget(connection, numbers)
+
+    def resting_on(self, rows: Sequence[int]) -> list[int]:
+        """Numbers of the entries whose evidence holds one of *rows*."""
+        found: set[int] = set()
+        with self._database.read() as connection:
+            for some in in_batches(rows):
+                query = select(rows_used.c.entry).where(rows_used.c.row.in_(some))
+                found.update(connection.execute(query).scalars())
+        return sorted(found)
+
+    def within(self, parts: Mapping[str, Any]) -> list[int]:
+        """Numbers of the entries whose scope has all these *parts*; of every entry, without any."""
+        with self._database.read() as connection:
+            said = connection.execute(select(scopes.c.id, scopes.c.parts)).all()
+            fitting = [row.id for row in said if _holds(json.loads(row.parts), parts)]
+            found: list[int] = []
+            for some in in_batches(fitting):
+                query = select(entries.c.number).where(entries.c.scope.in_(some))
+                found.extend(connection.execute(query).scalars())
+        return sorted(found)
+
+    def sizes(self) -> tuple[int, int]:
+        """Entries, and the bytes they take."""
+        with self._database.read() as connection:
+            count, size = connection.execute(_HELD).one()
+        return int(count), int(size or 0)
+
+    def fact(self, name: str) -> str | None:
+        """A single value; None if it was never set."""
+        with self._database.read() as connection:
+            return connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Set a single value."""
+        with self._database.write() as connection:
+            _set_fact(connection, name, value)
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._database.close()
+
+    def _first(self, query: Any, asked: Mapping[str, Any]) -> Stored | None:
+        with self._database.read() as connection:
+            row = connection.execute(query, asked).first()
+        return None if row is None else _stored(row)
+
+    def _make_room(self, connection: Connection, *, keep: int) -> int:
+        """Have entries go until the rest is within the limits; how many did. What has expired goes first."""
+        expired = entries.c.expires.is_not(None) & (entries.c.expires <= time.time())
+        _forget(connection, list(connection.execute(select(entries.c.number).where(expired)).scalars()))
+        count, size = connection.execute(_HELD).one()
+        evicted, size = 0, size or 0
+        by = entries.c.used if self.limits.eviction == "lru" else entries.c.worth
+        while count > self.limits.entries or size > self.limits.bytes:
+            some = select(entries.c.number, entries.c.bytes, entries.c.worth).where(entries.c.number != keep)
+            going: list[int] = []
+            for row in connection.execute(some.order_by(by, entries.c.number).limit(100)):
+                if count <= self.limits.entries and size <= self.limits.bytes:
+                    break
+                going.append(row.number)
+                count, size = count - 1, size - row.bytes
+                # Those that stay lose what the one that went was worth.
+                _set_fact(connection, "clock", repr(max(row.worth, _clock(connection))))
+            if not going:
+                break
+            evicted += _forget(connection, going)
+        return evicted
+
+
+_COLUMNS = (
+    entries.c.number,
+    entries.c.query,
+    entries.c.vector,
+    entries.c.payload,
+    entries.c.evidence,
+    entries.c.valid_through,
+    entries.c.created,
+    entries.c.expires,
+    entries.c.ms,
+    entries.c.tokens,
+    entries.c.usd,
+    entries.c.threshold,
+)
+_ONE = select(*_COLUMNS).where(entries.c.number == bindparam("number"))
+_OF_SCOPE = (
+    entries.c.scope == select(scopes.c.id).where(scopes.c.digest == bindparam("digest")).scalar_subquery()
+)
+_EXACT = select(*_COLUMNS).where(_OF_SCOPE, entries.c.key == bindparam("key"))
+_LISTED = (
+    select(entries.c.number, entries.c.query, entries.c.vector)
+    .where(_OF_SCOPE, entries.c.number > bindparam("after"))
+    .order_by(entries.c.number)
+)
+_ADVANCE = (
+    update(entries)
+    .where(entries.c.number == bindparam("b_number"), entries.c.valid_through < bindparam("b_through"))
+    .values(valid_through=bindparam("b_through"))
+)
+_HELD = select(func.count(), func.sum(entries.c.bytes))
+
+
+def _key(query: str) -> bytes:
+    return digest_of(normalised(query))
+
+
+def _stored(row: Row[Any]) -> Stored:
+    evidence = None if row.evidence is None else _evidence(json.loads(row.evidence))
+    entry = Entry(
+        query=row.query,
+        vector=np.frombuffer(row.vector, dtype="<f4").astype(np.float32),
+        payload=zlib.decompress(row.payload),
+        evidence=evidence,
+        cost=Cost(ms=row.ms, tokens=row.tokens, usd=row.usd),
+        created=row.created,
+        expires=row.expires,
+    )
+    return Stored(number=row.number, entry=entry, valid_through=row.valid_through, threshold=row.threshold)
+
+
+def _evidence(said: dict[str, Any]) -> Evidence:
+    sources = said["sources"]
+    return Evidence(
+        rows=tuple(said["rows"]),
+        generation=said["generation"],
+        floors=said["floors"],
+        legs=tuple(said["legs"]),
+        where=said["where"],
+        sources=None if sources is None else tuple(sources),
+        tuning=said["tuning"],
+    )
+
+
+def _worth(*, hits: int, cost: Cost, size: int) -> float:
+    """Milliseconds saved for a byte: a thousandth of a dollar counts for a second, a token for one of them."""
+    return hits * (cost.ms + 1e6 * cost.usd + cost.tokens) / size
+
+
+def _clock(connection: Connection) -> float:
+    found = connection.execute(select(facts.c.value).where(facts.c.name == "clock")).scalar()
+    return float(found or 0.0)
+
+
+def _set_fact(connection: Connection, name: str, value: str) -> None:
+    setting = insert(facts).values(name=name, value=value)
+    connection.execute(setting.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+
+def _forget(connection: Connection, numbers: Sequence[int]) -> int:
+    gone = 0
+    for some in in_batches(numbers):
+        connection.execute(delete(rows_used).where(rows_used.c.entry.in_(some)))
+        gone += connection.execute(delete(entries).where(entries.c.number.in_(some))).rowcount
+    return gone
+
+
+def _holds(said: Mapping[str, Any], parts: Mapping[str, Any]) -> bool:
+    return all(name in said and said[name] == part for name, part in parts.items())

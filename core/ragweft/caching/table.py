@@ -1,0 +1,170 @@
+"""The entries of one scope in memory, and which are near a query: of a hundred thousand in a millisecond.
+
+Every vector is kept twice: as signs of its numbers, a bit each, and whole in half precision. The signs of two
+vectors differ in about that share of all places which their angle is of a half turn (Charikar, "Similarity
+estimation techniques from rounding algorithms", STOC 2002), so the entries that differ least are nearly always
+the nearest; these few are compared whole. A longer vector is folded first: parts of it with random signs are
+added up, which keeps angles about as they are (Weinberger and others, "Feature hashing for large scale
+multitask learning", ICML 2009).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from ragweft.caching.store import CacheStore, Listed
+    from ragweft.caching.values import Scope
+    from ragweft.types import Vector, Vectors
+
+__all__ = ["Near", "Table"]
+
+_BITS = 256
+_EXACT = 4_000
+"""Entries that are all compared whole: no slower, and nothing is missed."""
+_FEW_DIMS = 64
+"""Vectors that have not enough signs to be told apart by."""
+_SEED = 20_020_519
+_FIRST = 1_024
+_U = np.uint64
+
+
+class Near(NamedTuple):
+    """Entries near a query, the nearest first."""
+
+    numbers: list[int]
+    cosines: Vector
+    vectors: Vectors
+    """Of their queries, float32, shape (entries, dims)."""
+    queries: list[str]
+
+
+class Table:
+    """The queries of one scope. Safe to use from many threads."""
+
+    def __init__(self, store: CacheStore, scope: Scope) -> None:
+        """Nothing is read before the first question."""
+        self._store = store
+        self._scope = scope
+        self._lock = threading.Lock()
+        self._upto = 0
+        self._size = 0
+        self._numbers: NDArray[np.int64] = np.empty(0, np.int64)
+        self._halves: NDArray[np.float16] = np.empty((0, 0), np.float16)
+        self._codes: NDArray[np.uint64] = np.empty((_BITS // 64, 0), np.uint64)
+        self._queries: list[str] = []
+        self._gone: set[int] = set()
+
+    def __len__(self) -> int:
+        return self._size - len(self._gone)
+
+    def near(self, vector: Vector, *, n: int) -> Near:
+        """The *n* entries of highest cosine with *vector*, which has length 1, as far as it is positive."""
+        with self._lock:
+            self._take_in()
+            if not self._size or self._halves.shape[1] != len(vector):
+                return Near([], np.empty(0, np.float32), np.empty((0, len(vector)), np.float32), [])
+            places = self._candidates(vector, n + len(self._gone))
+            vectors = self._halves[places].astype(np.float32)
+            numbers = self._numbers[places]
+            queries = [self._queries[place] for place in places.tolist()]
+            gone = set(self._gone)
+        cosines = vectors @ vector
+        ranked = np.lexsort((numbers, -cosines))
+        ranked = ranked[cosines[ranked] > 0].tolist()
+        order = [place for place in ranked if int(numbers[place]) not in gone][:n]
+        return Near(
+            [int(numbers[place]) for place in order],
+            cosines[order],
+            vectors[order],
+            [queries[p] for p in order],
+        )
+
+    def forget(self, number: int) -> None:
+        """Pass over an entry that is not in the store any more."""
+        with self._lock:
+            self._gone.add(number)
+
+    def _take_in(self) -> None:
+        """What was added to the store since, by any process."""
+        newest = self._store.newest()
+        if newest <= self._upto:
+            return
+        listed = self._store.listed(self._scope, after=self._upto)
+        self._upto = max(newest, *listed.numbers, 0) if listed.numbers else newest
+        if listed.numbers:
+            self._append(listed)
+
+    def _append(self, listed: Listed) -> None:
+        dims = listed.vectors.shape[1]
+        if self._size and self._halves.shape[1] != dims:
+            return
+        total = self._size + len(listed.numbers)
+        if total > len(self._numbers):
+            self._grow(max(total, 2 * self._size, _FIRST), dims)
+        places = slice(self._size, total)
+        self._numbers[places] = listed.numbers
+        self._halves[places] = listed.vectors
+        self._codes[:, places] = _signs(listed.vectors)
+        self._queries.extend(listed.queries)
+        self._size = total
+
+    def _grow(self, room: int, dims: int) -> None:
+        numbers, halves = np.empty(room, np.int64), np.empty((room, dims), np.float16)
+        codes = np.empty((_BITS // 64, room), np.uint64)
+        if self._size:
+            numbers[: self._size] = self._numbers[: self._size]
+            halves[: self._size] = self._halves[: self._size]
+            codes[:, : self._size] = self._codes[:, : self._size]
+        self._numbers, self._halves, self._codes = numbers, halves, codes
+
+    def _candidates(self, vector: Vector, n: int) -> NDArray[np.int64]:
+        """Places of at least *n* entries, if there are so many, the nearest among them."""
+        if self._size <= max(_EXACT, n) or len(vector) < _FEW_DIMS:
+            return np.arange(self._size, dtype=np.int64)
+        asked = _signs(vector[np.newaxis])[:, 0]
+        # A byte is enough: only a vector's very opposite overflows it, and is seen through when compared whole.
+        apart = np.zeros(self._size, np.uint8)
+        for own, other in zip(self._codes[:, : self._size], asked, strict=True):
+            apart += ones(own ^ other)
+        within = np.bincount(apart, minlength=_BITS).cumsum()
+        return np.flatnonzero(apart <= np.searchsorted(within, n))
+
+
+def _signs(vectors: Vectors) -> NDArray[np.uint64]:
+    """The signs of *vectors*, 64 to a number: shape (_BITS / 64, len(vectors))."""
+    folded = _folded(vectors)
+    bits = np.zeros((len(folded), _BITS), dtype=bool)
+    bits[:, : folded.shape[1]] = folded > 0
+    return np.ascontiguousarray(np.packbits(bits, axis=1).view(np.uint64).T)
+
+
+def ones(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """How many bits of each word are set."""
+    count: Callable[[NDArray[np.uint64]], NDArray[np.uint8]] | None = getattr(np, "bitwise_count", None)
+    if count is not None:
+        return count(words)
+    # numpy 1 cannot count bits: sums within ever wider groups (Warren, "Hacker's Delight", 2002, 5-1).
+    words = words - ((words >> _U(1)) & _U(0x5555555555555555))
+    words = (words & _U(0x3333333333333333)) + ((words >> _U(2)) & _U(0x3333333333333333))
+    words = (words + (words >> _U(4))) & _U(0x0F0F0F0F0F0F0F0F)
+    with np.errstate(over="ignore"):
+        return ((words * _U(0x0101010101010101)) >> _U(56)).astype(np.uint8)
+
+
+def _folded(vectors: Vectors) -> Vectors:
+    dims = vectors.shape[1]
+    if dims <= _BITS:
+        return vectors
+    signs = np.random.default_rng(_SEED).choice(np.array([-1.0, 1.0], np.float32), size=dims)
+    padded = np.zeros((len(vectors), -(-dims // _BITS) * _BITS), np.float32)
+    padded[:, :dims] = vectors * signs
+    folded: Vectors = padded.reshape(len(vectors), -1, _BITS).sum(axis=1)
+    return folded

@@ -1,0 +1,127 @@
+"""What the cache keeps, and what it says when it is asked."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ragweft.errors import RagweftError
+from ragweft.types import digest_of
+
+if TYPE_CHECKING:
+    from ragweft.types import Json, Metadata, Vector
+
+__all__ = [
+    "Cost",
+    "Entry",
+    "Evidence",
+    "Kind",
+    "Scope",
+    "Stored",
+    "normalised",
+    "scope_of",
+]
+
+Kind: TypeAlias = Literal["results", "answer"]
+"""What an entry holds: rows that a retrieval found, or whatever a program made of them."""
+
+_SPACES = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What has to be equal, word for word, before meaning is looked at: nothing crosses it."""
+
+    digest: bytes
+    parts: Mapping[str, Json]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={json.dumps(part, ensure_ascii=False)}" for name, part in self.parts.items())
+
+
+def scope_of(parts: Mapping[str, Json]) -> Scope:
+    """The scope of these *parts*; their order means nothing, and neither does that of objects inside them.
+
+    Raises:
+        RagweftError: a part is not JSON, so that nobody could say whether it is equal tomorrow.
+    """
+    try:
+        said = json.dumps(parts, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise RagweftError(
+            f"cache scope {dict(parts)!r}: {error}; give text, numbers, true, false, null, lists and objects"
+        ) from None
+    return Scope(digest=digest_of(said), parts=json.loads(said))
+
+
+def normalised(query: str) -> str:
+    """*query* as it is compared for being the same: only spaces and how marks are composed mean nothing.
+
+    Neither case nor width: "what is IT" and "what is it" are two questions. Those that differ by no more are
+    near each other in meaning, too, and are looked at there.
+    """
+    return _SPACES.sub(" ", unicodedata.normalize("NFC", query)).strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What an entry rests on, and what would show that it does no more."""
+
+    rows: tuple[int, ...]
+    """Versions of the chunks it was made of: none of them may have died."""
+    generation: int
+    """Of the ledger, when it was made."""
+    floors: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Leg to the raw score of the last candidate it took: what is new and comes near this would be seen. A leg
+    that is not here was exhausted, so that anything new may be seen."""
+    legs: tuple[str, ...] = ()
+    """The legs that were asked."""
+    where: Metadata | None = None
+    sources: tuple[str, ...] | None = None
+    """URIs that documents lie at or below."""
+    tuning: str = ""
+    """How the legs were weighed; another balance is another ranking."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What it took to make an entry, and what a hit saves."""
+
+    ms: float = 0.0
+    tokens: int = 0
+    usd: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(ms=self.ms + other.ms, tokens=self.tokens + other.tokens, usd=self.usd + other.usd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One question and what came of it."""
+
+    query: str
+    vector: Vector
+    """Of the query, of length 1."""
+    payload: bytes
+    evidence: Evidence | None
+    cost: Cost
+    created: float
+    """Seconds since 1970."""
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An entry as it lies in the store."""
+
+    number: int
+    """Never used twice."""
+    entry: Entry
+    valid_through: int
+    """The generation up to which its evidence was seen to hold."""
+    threshold: float | None = None
+    """Below this likeness it is not served; None: as everybody. Feedback raises it."""
