@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import gc
+import importlib
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from cli_runner import Cli, settled
+from provider_double import ProviderDouble
 from ragweft import Index
+from ragweft.embedding import static
 from ragweft.recipe import Dense, Recipe
 
 FLAT = Recipe(dense=Dense(engine="flat"))
@@ -51,20 +57,81 @@ Butter the bread. Pour custard over it. Bake for forty minutes.
 
 
 def pytest_configure() -> None:
-    """Have Ctrl-C end what is tested also where a shell started the tests in the background, deaf to it."""
+    """Set up the process, and those it starts.
+
+    Ctrl-C ends what is tested also where a shell started the tests in the background, deaf to it. Where a test runs
+    on every core, threads of numerical libraries only wait for each other.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Have a process that is done take tests from one that is not, where `-n` says no more than how many there are."""
+    if config.getvalue("dist") != "load":
+        return None
+    return importlib.import_module("xdist.scheduler").WorkStealingScheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the garbage collector what is imported and collected, a million objects that stay until the end.
+
+    It would go through them again and again; what tests leave behind it finds as ever, and sooner.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """What was spared is taken apart with all the rest when the process ends."""
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_reading_of_the_static_vectors() -> Iterator[None]:
+    """Read the table and the tokenizer, which nothing writes to, once and not for every index that is opened."""
+
+    def table(weights: Path) -> object:
+        found = load_table(weights)
+        found.flags.writeable = False
+        return found
+
+    load_table = static._load_table
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(static, "_load_table", cache(table))
+        patch.setattr(static, "_load_tokenizer", cache(static._load_tokenizer))
+        yield
 
 
 @pytest.fixture
 def docs(tmp_path: Path) -> Path:
     """A small folder of three documents in three formats."""
-    folder = tmp_path / "docs"
+    return small_docs(tmp_path)
+
+
+def small_docs(parent: Path) -> Path:
+    """The same in the folder *parent*."""
+    folder = parent / "docs"
     (folder / "src").mkdir(parents=True)
     (folder / "guide.md").write_text(GUIDE)
     (folder / "src" / "server.py").write_text(SERVER)
     (folder / "pudding.rst").write_text(RECIPES)
     return folder
+
+
+@pytest.fixture
+def double() -> Iterator[ProviderDouble]:
+    """Every embedding and reranking service, on this machine."""
+    with ProviderDouble() as running:
+        yield running
 
 
 @pytest.fixture

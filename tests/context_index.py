@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from context_made import HAIKU, paragraph
+import pytest
+
+from cli_runner import Cli, settled
+from context_made import HAIKU, KEY, paragraph
+from provider_double.chat import ChatDouble
 from ragweft import Index, Recipe
 from ragweft.context import LLMContextualizer
 from ragweft.recipe import Context, Dense
 
 if TYPE_CHECKING:
-    import pytest
-
-    from provider_double.chat import ChatDouble
     from ragweft.types import Chunk
+
+
+@pytest.fixture(name="cli")
+def keyed_cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """`ragweft …` in an empty folder, with keys."""
+    settled(monkeypatch, tmp_path)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("CO_API_KEY", "sk-test-0123456789abcdefghij")
+    return Cli(capsys)
+
+
+@pytest.fixture(name="double")
+def chat_double() -> Iterator[ChatDouble]:
+    """The services that write."""
+    with ChatDouble() as running:
+        yield running
+
+
+@pytest.fixture(name="port")
+def filled_port(tmp_path: Path) -> Path:
+    """What `port_folder` makes."""
+    return port_folder(tmp_path)
 
 
 def port_folder(tmp_path: Path) -> Path:

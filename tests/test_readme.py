@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import small_docs
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -43,15 +45,22 @@ def commands() -> list[str]:
     return [command for command in found if "--watch" not in command]
 
 
+@pytest.fixture(scope="module")
+def synced_docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `docs`, indexed."""
+    folder = tmp_path_factory.mktemp("readme")
+    small_docs(folder)
+    sync = [sys.executable, "-m", "ragweft", "sync", "docs"]
+    subprocess.run(sync, cwd=folder, capture_output=True, check=True)
+    return folder
+
+
 @pytest.mark.parametrize("command", commands())
-def test_commands_work(tmp_path: Path, docs: Path, command: str) -> None:
+def test_commands_work(tmp_path: Path, docs: Path, command: str, request: pytest.FixtureRequest) -> None:
     assert docs.parent == tmp_path
-    if "--in" not in command:
-        subprocess.run(
-            [sys.executable, "-m", "ragweft", "sync", "docs"], cwd=tmp_path, capture_output=True, check=True
-        )
+    folder = tmp_path if "--in" in command else request.getfixturevalue("synced_docs")
     line = command.replace("ragweft", f"{sys.executable} -m ragweft", 1)
-    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,8 @@ class Fault:
     """The next try succeeds."""
     said: str = ""
     """Of the error, where there is one."""
+    seconds: float = 1.5
+    """That the caller waits."""
 
     def __str__(self) -> str:
         return self.name
@@ -61,22 +63,21 @@ FAULTS = [
     Fault(name="dropped connection", planned={"drop": True}, heals=True),
     Fault(name="truncated body", planned={"truncate": True}, heals=True),
     Fault(name="500 again and again", planned={"status": 500, "times": 9}, said="500"),
-    Fault(name="no answer in time", planned={"delay": 3.0, "times": 9}, said="no answer within|timed out"),
+    Fault(
+        name="no answer in time",
+        planned={"delay": 3.0, "times": 9},
+        said="no answer within|timed out",
+        seconds=0.4,
+    ),
     Fault(name="wrong count", planned={"wrong_count": True, "times": 9}, said="came back|came without"),
     Fault(name="bad key", key=BAD_KEY, said="check the key"),
 ]
 WAYS = ["blocking", "awaited"]
 
 
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = Policy(attempts=3, seconds=1.5, timeout=1.5, first_wait=0.01, longest_wait=0.05)
+def patience(monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+    fast = Policy(attempts=3, seconds=fault.seconds, timeout=fault.seconds, first_wait=0.01, longest_wait=0.05)
     monkeypatch.setattr(embedders, "QUERIES", fast)
     monkeypatch.setattr(rerankers, "QUERIES", fast)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provider_double import ProviderDouble
 from ragweft.embedding.services import connect
 from ragweft.errors import ProviderError
 from ragweft.recipe import Embedding
+
+if TYPE_CHECKING:
+    from provider_double import ProviderDouble
 
 MODEL = "gemini-embedding-001"
 INFO = "type.googleapis.com/google.rpc."
@@ -27,12 +29,6 @@ def exhausted(*quotas: str, delay: str = "59s") -> Mapping[str, Any]:
     ]
     message = "You exceeded your current quota, please check your plan and billing details."
     return {"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}}
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 @pytest.mark.parametrize("quotas", [(DAY,), (MINUTE, DAY)])

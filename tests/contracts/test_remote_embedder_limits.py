@@ -31,12 +31,6 @@ OPEN: list[RemoteEmbedder] = []
 FAST = Policy(attempts=4, seconds=20.0, timeout=5.0, first_wait=0.01, longest_wait=0.05)
 
 
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(remote, "DOCUMENTS", FAST)

@@ -11,7 +11,6 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -117,12 +116,6 @@ CASES = [
     Case(provider="google", model="gemini-embedding-2", dims=3072, field="taskType", document=None, query=None),
 ]
 BY_SERVICE = list({case.provider: case for case in CASES}.values())
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

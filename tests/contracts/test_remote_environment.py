@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from provider_double import ProviderDouble
 from provider_double.chat import ChatDouble
 from ragweft.embedding.services import connect
 from ragweft.generation import Generation, Prompt
@@ -19,6 +18,7 @@ from ragweft.reranking.services import connect as connect_reranker
 from ragweft.types import Chunk, Citation, Hit
 
 if TYPE_CHECKING:
+    from provider_double import ProviderDouble
     from ragweft.embedding.remote import RemoteEmbedder
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning")
@@ -56,12 +56,6 @@ SECRETS = {
     "VOYAGE_API_KEY": "voyage-SECRET",
     "VOYAGE_API_KEY_PATH": "/nowhere/SECRET",
 }
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 @pytest.fixture

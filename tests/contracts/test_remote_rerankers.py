@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -68,12 +67,6 @@ HITS = [
     hit(1, "bees make honey in a hive", context="Animals"),
     hit(2, "a hive of ideas"),
 ]
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

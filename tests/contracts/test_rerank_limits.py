@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from provider_double import ProviderDouble
 from ragweft.errors import ProviderError
 from ragweft.providers.metering import Meter, metered
 from ragweft.providers.policy import Policy
@@ -18,6 +16,7 @@ from ragweft.reranking.services import SERVICES, connect
 from ragweft.types import Chunk, Citation, Hit
 
 if TYPE_CHECKING:
+    from provider_double import ProviderDouble
     from ragweft.reranking.remote import RemoteReranker
 
 KEY = "sk-test-0123456789abcdefghij"
@@ -27,12 +26,6 @@ MODELS = {
     "voyage": "rerank-2.5",
     "jina": "jina-reranker-v2-base-multilingual",
 }
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

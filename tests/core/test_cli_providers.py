@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,12 +30,6 @@ PAGES = {
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     settled(monkeypatch, tmp_path)
     return Cli(capsys)
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 @pytest.fixture
@@ -146,7 +139,7 @@ def test_a_cap_stops_the_sync_and_a_higher_one_goes_on(
     many.mkdir()
     for number in range(400):
         (many / f"{number}.md").write_text(f"# Page {number}\n\n" + f"word{number} and more of it. " * 30)
-    with Index.open("kb", recipe=recipe(double, at_once=1), create=True) as index:
+    with Index.open("kb", recipe=recipe(double, at_once=1, dims=256), create=True) as index:
         estimate = index.estimate(many)
         assert estimate.usd is not None
         cap = estimate.usd * 0.3 * (1 - estimate.tuning_tokens / estimate.tokens)

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cli_runner import Cli, settled
-from context_index import asked, body, chunks_of, made, port_folder, spec, written
+from context_index import asked, body, chunks_of, made, spec, written
+from context_index import chat_double as chat_double
+from context_index import filled_port as filled_port
+from context_index import keyed_cli as keyed_cli
 from context_made import HAIKU, KEY
 from provider_double import ProviderDouble
-from provider_double.chat import ChatDouble
 from ragweft import Index
 
+if TYPE_CHECKING:
+    from cli_runner import Cli
+    from provider_double.chat import ChatDouble
+
 MESSAGES = "/v1/messages"
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    settled(monkeypatch, tmp_path)
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    monkeypatch.setenv("CO_API_KEY", "sk-test-0123456789abcdefghij")
-    return Cli(capsys)
-
-
-@pytest.fixture
-def double() -> Iterator[ChatDouble]:
-    with ChatDouble() as running:
-        yield running
-
-
-@pytest.fixture
-def port(tmp_path: Path) -> Path:
-    return port_folder(tmp_path)
 
 
 def test_a_sync_asks_for_each_chunk_once(cli: Cli, double: ChatDouble, port: Path) -> None:

@@ -7,40 +7,26 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cli_runner import Cli, settled
-from context_index import asked, body, chunks_of, made, patient, port_folder, spec, written
-from context_made import HAIKU, KEY, paragraph
-from provider_double.chat import ChatDouble
+from context_index import asked, body, chunks_of, made, patient, spec, written
+from context_index import chat_double as chat_double
+from context_index import filled_port as filled_port
+from context_index import keyed_cli as keyed_cli
+from context_made import HAIKU, paragraph
 from ragweft import Document, Index, Recipe
 from ragweft.context import LLMContextualizer
 from ragweft.recipe import Chunking, Context, Dense
 from ragweft.types import Chunk
 
+if TYPE_CHECKING:
+    from cli_runner import Cli
+    from provider_double.chat import ChatDouble
+
 MESSAGES = "/v1/messages"
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    settled(monkeypatch, tmp_path)
-    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    monkeypatch.setenv("CO_API_KEY", "sk-test-0123456789abcdefghij")
-    return Cli(capsys)
-
-
-@pytest.fixture
-def double() -> Iterator[ChatDouble]:
-    with ChatDouble() as running:
-        yield running
-
-
-@pytest.fixture
-def port(tmp_path: Path) -> Path:
-    return port_folder(tmp_path)
 
 
 def test_appended_contexts_stand_behind_their_chunks(cli: Cli, double: ChatDouble, port: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -52,6 +54,41 @@ def some_rows(number: int, *, longest_context: int) -> tuple[list[str], list[str
     return [f"{context} {body}" for context, body in zip(contexts, bodies, strict=True)], contexts
 
 
+@dataclass(frozen=True, kw_only=True)
+class AfterDeletions:
+    """A directory that rows were added to and taken from, and what every row was."""
+
+    directory: Path
+    texts: list[str]
+    contexts: list[str]
+
+
+@pytest.fixture(scope="module")
+def after_deletions(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], AfterDeletions]:
+    """By the length of the longest context; made once, for its tests only search in it."""
+
+    @cache
+    def made(longest_context: int) -> AfterDeletions:
+        directory = tmp_path_factory.mktemp("lexical")
+        texts, contexts = some_rows(400, longest_context=longest_context)
+        with closing(
+            TantivyIndex(directory, ledger="ledger-1", analyzer=ANALYZER, context_weight=1.0)
+        ) as index:
+            for part in (slice(0, 250), slice(250, 400)):
+                rows = np.arange(400)[part]
+                index.apply(
+                    rows=rows,
+                    texts=texts[part],
+                    contexts=contexts[part],
+                    removed=NOTHING,
+                    generation=int(rows[0]) + 1,
+                )
+            index.apply(rows=NOTHING, texts=[], contexts=[], removed=np.arange(0, 400, 5), generation=900)
+        return AfterDeletions(directory=directory, texts=texts, contexts=contexts)
+
+    return made
+
+
 QUERIES = {
     "one term": "word7",
     "repeated terms": "word1 word7 word7 word30 word99 word99 word99",
@@ -64,21 +101,20 @@ QUERIES = {
 @pytest.mark.parametrize("longest_context", [1, 12, 120])
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES.keys())
 def test_scores_equal_those_of_search_after_deletions(
-    opens: Opens, weight: float, longest_context: int, query: str
+    after_deletions: Callable[[int], AfterDeletions], weight: float, longest_context: int, query: str
 ) -> None:
-    texts, contexts = some_rows(400, longest_context=longest_context)
-    index = opens(weight)
-    for part in (slice(0, 250), slice(250, 400)):
-        rows = np.arange(400)[part]
-        index.apply(
-            rows=rows, texts=texts[part], contexts=contexts[part], removed=NOTHING, generation=int(rows[0]) + 1
+    made = after_deletions(longest_context)
+    texts, contexts = made.texts, made.contexts
+    with closing(
+        TantivyIndex(made.directory, ledger="ledger-1", analyzer=ANALYZER, context_weight=weight)
+    ) as index:
+        ranking = index.search(query, n=400)
+        assert len(ranking.rows) > 10
+        found = index.score(
+            query, [texts[row] for row in ranking.rows], [contexts[row] for row in ranking.rows]
         )
-    index.apply(rows=NOTHING, texts=[], contexts=[], removed=np.arange(0, 400, 5), generation=900)
-    ranking = index.search(query, n=400)
-    assert len(ranking.rows) > 10
-    found = index.score(query, [texts[row] for row in ranking.rows], [contexts[row] for row in ranking.rows])
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, ranking.scores, rtol=1e-5)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, ranking.scores, rtol=1e-5)
 
 
 def test_there_is_a_query_of_more_terms_than_are_looked_up() -> None:

@@ -63,7 +63,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("asked", "most"), [(512, 256), (128, 130)])
 def test_chunks_fit_into_the_window(asked: int, most: int, folder: Path, tmp_path: Path) -> None:
-    recipe = Recipe(embedding=Embedding(model=MODEL), chunking=Chunking(size=asked))
+    # MiniLM's tokenizer and window; what the vectors say is another matter.
+    tiny_encoder(tmp_path / "small", positions=512).save(str(tmp_path / "saved"))
+    window = {"sentence_bert_config.json": {"max_seq_length": 256}}
+    model = linked(tmp_path / "saved", tmp_path / "model", files=window)
+    recipe = Recipe(embedding=Embedding(model=f"sentence-transformers:{model}"), chunking=Chunking(size=asked))
     with Index.open(tmp_path / "kb", recipe=recipe) as index:
         report = index.sync(folder)
         assert not [warning for warning in report.warnings if "window" in warning]

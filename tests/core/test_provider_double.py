@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cohere
 import httpx2
@@ -23,15 +23,11 @@ from voyageai.client import Client as VoyageClient
 from voyageai.client_async import AsyncClient as AsyncVoyageClient
 from voyageai.error import InvalidRequestError
 
-from provider_double import ProviderDouble, Request
 from provider_double.sample import BEES, CLOCKS, KEY, TEXTS, assert_like, billed, cosines, long
 from provider_double.vectors import DTYPES, embed, encode
 
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as opened:
-        yield opened
+if TYPE_CHECKING:
+    from provider_double import ProviderDouble, Request
 
 
 @pytest.fixture

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import openai
 import pytest
 
-from provider_double import ProviderDouble, Request
 from provider_double.sample import BEES, CLOCKS, KEY, TEXTS, assert_like, billed, cosines, long
 
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as opened:
-        yield opened
+if TYPE_CHECKING:
+    from provider_double import ProviderDouble, Request
 
 
 @pytest.fixture

@@ -132,12 +132,6 @@ def voyage_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as opened:
-        yield opened
-
-
 @pytest.fixture(params=["sync", "async"])
 def ask(request: pytest.FixtureRequest, provider: str, double: ProviderDouble) -> Callable[..., Rows]:
     """Asks the provider of the test for the vectors of TEXTS."""

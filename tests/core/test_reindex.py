@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from chroma_server import chroma_server
 from cli_runner import Cli, settled
 from conftest import FLAT
-from provider_double import ProviderDouble
 from ragweft import Chunk, Document, Index, estimate_reindex, reindex
 from ragweft.errors import BudgetExceeded, IndexLocked, ProviderError, RecipeError, SpaceMismatch
 from ragweft.ledger.ledger import Ledger
@@ -30,6 +29,7 @@ from ragweft.vectors.chroma_metadata import CLOUD
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from provider_double import ProviderDouble
     from ragweft.types import Vectors
 
 KEY = "sk-test-0123456789abcdefghij"
@@ -440,12 +440,6 @@ def test_made_over_is_as_if_made_so(data: st.DataObject, tmp_path_factory: pytes
         for query in (*WORDS[:3], " ".join(WORDS)):
             assert measured(made_over, query) == measured(fresh, query)
         assert made_over.verify().ok
-
-
-@pytest.fixture
-def double() -> Iterator[ProviderDouble]:
-    with ProviderDouble() as running:
-        yield running
 
 
 def test_the_command_line(

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from cli_runner import Cli
 from context_made import HAIKU, KEY, paragraph
 from provider_double.chat import ChatDouble, wait_for
 from ragweft import Index
 from ragweft.ledger.context_store import ContextStore
 from ragweft.recipe import Context, Dense, Recipe
+from reliability.broken_off import break_off
 
 FILES, PARAGRAPHS, AT_ONCE = 3, 5, 3
-
-
-def start(kb: Path, folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ragweft", "sync", str(folder), "--index", str(kb)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "ANTHROPIC_API_KEY": KEY},
-    )
 
 
 def corpus(folder: Path) -> None:
@@ -48,7 +36,11 @@ def corpus(folder: Path) -> None:
     ],
 )
 def test_nothing_is_paid_twice_and_everything_is_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals, times: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    how: signal.Signals,
+    times: int,
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     kb, folder = tmp_path / "kb", tmp_path / "files"
@@ -57,20 +49,11 @@ def test_nothing_is_paid_twice_and_everything_is_counted(
     with ChatDouble(latency=0.15) as double:
         context = Context(kind="llm", model=HAIKU, base_url=double.base("anthropic"), at_once=AT_ONCE)
         Index.open(kb, recipe=Recipe(context=context, dense=Dense(engine="flat"))).close()
-        for _ in range(times):
-            before = len(double.requests)
-            process = start(kb, folder)
-            deadline = time.monotonic() + 30
-            while len(double.requests) == before and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            time.sleep(chance.uniform(0.0, 0.5))
-            process.send_signal(how)
-            _, err = process.communicate(timeout=60)
-            assert "Traceback" not in err
+        moments = [chance.uniform(0.0, 0.5) for _ in range(times)]
+        break_off(kb, folder, how=how, moments=moments, requests=lambda: len(double.requests))
         wait_for(lambda: all(request.status is not None for request in double.requests))
-        process = start(kb, folder)
-        _, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
+        ran = Cli(capsys)("sync", str(folder), "--index", str(kb))
+        assert ran.code == 0, ran.err
         paid = len(double.billed)
         with Index.open(kb) as index:
             status = index.status()

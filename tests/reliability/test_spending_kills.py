@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from cli_runner import Cli
 from provider_double import ProviderDouble
 from ragweft import Index
 from ragweft.recipe import Dense, Embedding, Recipe
+from reliability.broken_off import break_off
 from reliability.workers import make_corpus
 
 KEY = "sk-test-0123456789abcdefghij"
 FILES = 40
 AT_ONCE = 2
-
-
-def start(kb: Path, folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "ragweft", "sync", str(folder), "--index", str(kb)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "CO_API_KEY": KEY},
-    )
 
 
 def made(double: ProviderDouble) -> Recipe:
@@ -51,7 +39,11 @@ def billed(double: ProviderDouble) -> list[int]:
     ],
 )
 def test_what_is_counted_is_what_was_billed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals, times: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    how: signal.Signals,
+    times: int,
 ) -> None:
     monkeypatch.setenv("CO_API_KEY", KEY)
     kb, folder = tmp_path / "kb", tmp_path / "files"
@@ -59,19 +51,10 @@ def test_what_is_counted_is_what_was_billed(
     chance = random.Random(times)
     with ProviderDouble(latency=0.15) as double:
         Index.open(kb, recipe=made(double)).close()
-        for _ in range(times):
-            before = len(double.requests)
-            process = start(kb, folder)
-            deadline = time.monotonic() + 30
-            while len(double.requests) == before and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            time.sleep(chance.uniform(0.0, 0.4))
-            process.send_signal(how)
-            _, err = process.communicate(timeout=60)
-            assert "Traceback" not in err
-        process = start(kb, folder)
-        _, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
+        moments = [chance.uniform(0.0, 0.4) for _ in range(times)]
+        break_off(kb, folder, how=how, moments=moments, requests=lambda: len(double.requests))
+        ran = Cli(capsys)("sync", str(folder), "--index", str(kb))
+        assert ran.code == 0, ran.err
         with Index.open(kb) as index:
             counted = sum(line.usage.tokens for line in index.status().spent_on)
             calls, unanswered = index.status().spent.calls, index.status().spent.unanswered
