@@ -5,7 +5,6 @@ import importlib
 import os
 import signal
 from collections.abc import Generator, Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from cli_runner import Cli, settled
 from provider_double import ProviderDouble
 from ragweft import Index
-from ragweft.embedding import static
+from ragweft.embedding.static import StaticEmbedder
 from ragweft.recipe import Dense, Recipe
 
 FLAT = Recipe(dense=Dense(engine="flat"))
@@ -96,19 +95,9 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_reading_of_the_static_vectors() -> Iterator[None]:
-    """Read the table and the tokenizer, which nothing writes to, once and not for every index that is opened."""
-
-    def table(weights: Path) -> object:
-        found = load_table(weights)
-        found.flags.writeable = False
-        return found
-
-    load_table = static._load_table
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(static, "_load_table", cache(table))
-        patch.setattr(static, "_load_tokenizer", cache(static._load_tokenizer))
-        yield
+def static_vectors() -> StaticEmbedder:
+    """As long as one is there, nobody reads the table and the tokenizer again."""
+    return StaticEmbedder()
 
 
 @pytest.fixture

@@ -31,6 +31,17 @@ def test_other_sizes_are_refused_with_the_allowed_ones() -> None:
         StaticEmbedder(dims=100)
 
 
+def test_those_of_one_process_share_what_they_read_and_nobody_can_change_it() -> None:
+    one, other, short = StaticEmbedder(), StaticEmbedder(), StaticEmbedder(dims=64)
+    one.embed_documents(["a key"])
+    assert one.token_vectors() is other.token_vectors() is short.token_vectors()
+    with pytest.raises(ValueError, match="read-only"):
+        one.token_vectors()[0, 0] = 1.0
+    assert one.token_vectors(32) is not one.token_vectors()
+    assert one.token_vectors(32).shape[1] == 32
+    np.testing.assert_allclose(short.embed_query("a key"), StaticEmbedder(dims=64).embed_query("a key"))
+
+
 def test_sizes_live_in_different_spaces() -> None:
     assert len({str(StaticEmbedder(dims=dims).space) for dims in DIMS}) == len(DIMS)
 
