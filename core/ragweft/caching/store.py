@@ -321,6 +321,8 @@ def _evidence(said: dict[str, Any]) -> Evidence:
         where=said["where"],
         sources=None if sources is None else tuple(sources),
         tuning=said["tuning"],
+        born=said["born"],
+        living=said["living"],
     )
 
 

@@ -85,6 +85,10 @@ class Evidence:
     """URIs that documents lie at or below."""
     tuning: str = ""
     """How the legs were weighed; another balance is another ranking."""
+    born: int = 0
+    """Rows there had ever been then."""
+    living: int = 0
+    """Rows that were alive then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

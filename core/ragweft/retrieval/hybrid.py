@@ -88,6 +88,11 @@ class Hybrid:
     def __repr__(self) -> str:
         return f"Hybrid({', '.join(map(repr, self._legs))})"
 
+    @property
+    def legs(self) -> Sequence[Leg]:
+        """What is asked, side by side."""
+        return self._legs
+
     def retrieve(
         self,
         query: str,

@@ -107,6 +107,10 @@ class DenseLeg:
         vector, known = self._remembered.get(query)
         return _DenseQuestion(vector, self._planner, self._store, known=known)
 
+    def about(self, vector: Vector) -> Question:
+        """A query whose vector is there already: float32, shape (dims,), of length 1."""
+        return _DenseQuestion(vector, self._planner, self._store, known=True)
+
     def mend(self) -> None:
         """Bring the vector index level in the background."""
         self._planner.mend()

@@ -1,0 +1,137 @@
+"""Whether an entry still says what a search would say now: its evidence against what happened since.
+
+An edit drops the entries it can touch and no other. An entry is made of rows, versions of chunks, and of how
+near the last candidate of each leg came. It is stale as soon as one of its rows has died, or a new row in its
+scope comes so near its question that the search would have looked at it. What happened is read from the ledger,
+from the generation up to which the entry was seen to hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ragweft.caching.values import Evidence, Stored
+    from ragweft.ledger.scope import Scopes
+    from ragweft.ledger.snapshot import Snapshot
+    from ragweft.retrieval.legs import Question
+    from ragweft.types import Rows, Vector
+
+__all__ = ["DROPS", "Freshness", "Verdict"]
+
+MARGIN = 0.05
+"""How far below the last candidate of a leg a new row has to stay: scores of words shift a little with every
+change of the corpus, because they depend on how often a word is met."""
+MANY = 5_000
+"""New rows above which asking anew is no slower than looking at each."""
+DRIFT = 0.1
+"""Share of the living rows that may have come or gone since an entry was made: beyond, how often words are met,
+and with it the order of what was there before, is another."""
+
+DROPS = {
+    "no evidence": "it was stored without what it rests on",
+    "journal": "the ledger does not reach back to when it was last seen to hold",
+    "ledger": "the ledger is older than the entry: it was restored",
+    "evidence": "a passage it rests on was changed or removed",
+    "new": "a new passage comes near the question",
+    "tuning": "the legs are weighed otherwise now",
+    "drift": "too much of the corpus has changed",
+    "many": "too much is new to look at each",
+}
+"""Why an entry is not served any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of an entry."""
+
+    drop: str | None
+    """One of `DROPS`; None: it still holds."""
+    through: int
+    """The generation it was judged at."""
+    what: str = ""
+    """Which row, or how many."""
+
+
+class Freshness:
+    """Judges entries against one ledger."""
+
+    def __init__(
+        self,
+        scopes: Scopes,
+        ask: Callable[[str, str, Vector], Question | None],
+        *,
+        tuning: Callable[[Snapshot], str],
+    ) -> None:
+        """*ask* is told a leg's name, a query and its vector, and gives what scores rows for it.
+
+        None from it: there is no such leg any more. *tuning* says how the legs are weighed in a state.
+        """
+        self._scopes = scopes
+        self._ask = ask
+        self._tuning = tuning
+
+    def judge(self, snapshot: Snapshot, stored: Stored) -> Verdict:
+        """Whether the entry still holds in *snapshot*.
+
+        Raises:
+            RagweftError: what is new could not be scored.
+        """
+        now = snapshot.generation
+        evidence = stored.entry.evidence
+        if evidence is None:
+            return Verdict(drop="no evidence", through=now)
+        if stored.valid_through > now:
+            return Verdict(drop="ledger", through=now)
+        if self._tuning(snapshot) != evidence.tuning:
+            return Verdict(drop="tuning", through=now)
+        if stored.valid_through == now:
+            return Verdict(drop=None, through=now)
+        if int(snapshot.fact("floor")) > stored.valid_through:
+            return Verdict(drop="journal", through=now)
+        alive = {row for row, _, _ in snapshot.live(evidence.rows)}
+        if dead := [row for row in evidence.rows if row not in alive]:
+            return Verdict(drop="evidence", through=now, what=f"row {dead[0]}")
+        changed = _changed(snapshot, evidence)
+        if changed > DRIFT * max(1, evidence.living):
+            return Verdict(drop="drift", through=now, what=f"{changed:,} rows")
+        fresh = snapshot.born_after(stored.valid_through)
+        if len(fresh) > MANY:
+            return Verdict(drop="many", through=now, what=f"{len(fresh):,} rows")
+        if len(fresh) and (what := self._near(snapshot, stored, evidence, fresh)):
+            return Verdict(drop="new", through=now, what=what)
+        return Verdict(drop=None, through=now)
+
+    def _near(self, snapshot: Snapshot, stored: Stored, evidence: Evidence, fresh: Rows) -> str:
+        """Which of the *fresh* rows a search for the entry's question might have taken; "" for none."""
+        scope = self._scopes.resolve(snapshot, evidence.where, evidence.sources)
+        admitted: Sequence[int] = sorted(scope.admit(snapshot, fresh.tolist()))
+        if not admitted:
+            return ""
+        if not evidence.legs:
+            return f"row {admitted[0]}, and nobody noted how near it would have to come"
+        rows = np.array(admitted, dtype=np.int64)
+        for leg in evidence.legs:
+            question = self._ask(leg, stored.entry.query, stored.entry.vector)
+            if question is None:
+                return f"{leg} is not asked any more"
+            found = question.score(snapshot, rows)
+            if not len(found.rows):
+                continue
+            floor = evidence.floors.get(leg)
+            best = float(found.scores[0])
+            if floor is None or best >= floor - MARGIN * abs(floor):
+                said = "took everything" if floor is None else f"took what came to {floor:.3g}"
+                return f"row {found.rows[0]} comes to {best:.3g} by {leg}, which {said}"
+        return ""
+
+
+def _changed(snapshot: Snapshot, evidence: Evidence) -> int:
+    """Rows that came or went since the evidence was taken, also those that did both."""
+    born = snapshot.ever_born() - evidence.born
+    died = evidence.living + born - snapshot.count_live()
+    return born + died
