@@ -53,7 +53,9 @@ class Answering:
         self._threads = threads
         self._writing: deque[Future[None]] = deque(maxlen=_WRITING)
         self._hybrid = build_hybrid(parts, threads)
-        self._library = LedgerLibrary(parts.ledger, parts.store, parts.vocabulary)
+        self._library = LedgerLibrary(
+            parts.ledger, parts.store, parts.vocabulary, language=parts.recipe.lexical.language
+        )
         self._reranked = None
         if reranker is not None:
             settings = parts.recipe.rerank

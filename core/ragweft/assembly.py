@@ -79,6 +79,10 @@ class Parts:
     balance: Balance
     sparse: SparseLeg | None
     """None where the recipe does not ask for it."""
+    chunker: Chunker | None
+    """The caller's own; None: the recipe's."""
+    contextualizer: Contextualizer | None
+    """Likewise."""
 
     @property
     def pipeline(self) -> Pipeline:
@@ -165,6 +169,8 @@ def build_parts(
         sparse=None
         if weigher is None
         else SparseLeg(weigher, SparseFollower(ledger, store), store, model=embedder.space.model),
+        chunker=chunker,
+        contextualizer=contextualizer,
     )
 
 

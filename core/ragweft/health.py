@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragweft.errors import IndexLocked, ProviderError, SpaceMismatch
+from ragweft.ledger.schema import INCOMPLETE
 from ragweft.ledger.spending import spent_on
 from ragweft.types import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ragweft.assembly import Parts
     from ragweft.ledger.followers import FollowerState
     from ragweft.protocols import Progress
+    from ragweft.reports import BatchUnderWay
     from ragweft.types import Spent, Tuning
 
-__all__ = ["Status", "Verification", "report_followers", "take_status", "verify"]
+__all__ = ["HeldContexts", "Status", "Verification", "report_followers", "take_status", "verify"]
+
+
+_PLACED = re.compile(r" \| (?P<kind>llm|outline|none)(?:/| (?P<model>.+?) prompt/)")
+"""How a contextualizer begins in the mark of a document."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldContexts:
+    """Contexts of one kind."""
+
+    kind: str
+    """"llm", "outline" or "none"; "given" of documents that came in chunks, "own" of a program's own."""
+    model: str
+    """Which language model wrote them; "" if none did."""
+    documents: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +68,10 @@ class Status:
     """Chunks longer than the embedder's window, which were embedded in parts."""
     incomplete: int
     """Documents with chunks whose context could not be had; the next sync asks for it again."""
+    contexts: tuple[HeldContexts, ...]
+    """Which contexts the documents have, those of most documents first."""
+    under_way: tuple[BatchUnderWay, ...]
+    """Batches of contexts that the next sync takes in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +90,10 @@ def take_status(parts: Parts, expression: str) -> Status:
     """Read counts and sizes; Chroma is not opened for it."""
     with parts.ledger.snapshot() as snapshot:
         documents, chunks = snapshot.count_documents(), snapshot.count_live()
-        generation, incomplete = snapshot.generation, snapshot.count_incomplete()
+        generation = snapshot.generation
         tuning = parts.balance.of(snapshot.profile())
+        pipelines = snapshot.pipelines()
+    incomplete = sum(count for pipeline, count in pipelines.items() if pipeline.endswith(INCOMPLETE))
     chroma = parts.followers.chroma
     paid = spent_on(parts.ledger)
     return Status(
@@ -84,6 +112,8 @@ def take_status(parts: Parts, expression: str) -> Status:
         spent_on=paid,
         long_texts=_long_texts(parts),
         incomplete=incomplete,
+        contexts=_held_contexts(pipelines),
+        under_way=_under_way(parts.folder),
     )
 
 
@@ -138,6 +168,28 @@ def _long_texts(parts: Parts) -> int:
         return 0
     with parts.ledger.snapshot() as snapshot:
         return snapshot.count_inputs(long)
+
+
+def _under_way(folder: Path) -> tuple[BatchUnderWay, ...]:
+    file = folder / "contexts.db"
+    if not file.exists():
+        return ()
+    from ragweft.ledger.context_store import ContextStore
+
+    with closing(ContextStore(file, read_only=True)) as store:
+        return tuple(store.under_way())
+
+
+def _held_contexts(pipelines: Mapping[str, int]) -> tuple[HeldContexts, ...]:
+    """*pipelines*: how many documents are marked so."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for pipeline, count in pipelines.items():
+        found = _PLACED.search(pipeline)
+        kind = found["kind"] if found else "given" if pipeline.startswith("given") else "own"
+        counts[kind, (found["model"] or "") if found else ""] += count
+    return tuple(
+        HeldContexts(kind=kind, model=model, documents=count) for (kind, model), count in counts.most_common()
+    )
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -144,13 +144,14 @@ class Index:
 
         Raises:
             LoadError: a path does not exist.
+            RecipeError: documents were made by a chunker or contextualizer that is not given now.
             ProviderError: the embedder failed; what was committed before stays, and syncing again goes on.
             BudgetExceeded: it would cost more than *max_usd*; likewise.
         """
         roots = [Path(path).expanduser().absolute() for path in paths]
         with (
             self._serving.use(writing=True) as engine,
-            engine.billed(max_usd=max_usd) as meter,
+            engine.billed(max_usd=max_usd, progress=progress) as meter,
         ):
             report = engine.intake.sync(roots, progress=progress, level=level)
             return engine.settled(report, meter, progress)

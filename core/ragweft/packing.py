@@ -7,24 +7,26 @@ said already is not said again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 from ragweft.choosing import diverse, without_copies
+from ragweft.excerpts import Mark, excerpt
+from ragweft.passages import Context, Passage
 from ragweft.places import cited
 
 if TYPE_CHECKING:
-    from ragweft.types import Chunk, Citation, Hit, Vectors
+    from ragweft.types import Chunk, Hit, Vectors
 
-__all__ = ["Context", "Expand", "Library", "Passage", "characters", "pack"]
+__all__ = ["Context", "Expand", "Finding", "Library", "Passage", "characters", "pack"]
 
 Expand = Literal["none", "section", "document"]
 
-_CUT = " […]"
+_CUT = "[…]"
 _WORTH_READING = 0.25
-"""Share of a hit's words below which its begin alone is not worth its line of citation."""
+"""Share of a hit's words below which a part of it is not worth its line of citation."""
 
 
 class Library(Protocol):
@@ -47,53 +49,13 @@ class Library(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """A piece of one document, as it stands in the prompt."""
+@runtime_checkable
+class Finding(Protocol):
+    """A library that knows where a question's words stand in a text."""
 
-    number: int
-    """From 1: what an answer cites, as [1]."""
-    text: str
-    citation: Citation
-    document_id: str
-    chunk_ids: tuple[str, ...]
-    """The hits it is made of, best first."""
-    score: float
-    """Of the best of them."""
-    cut: bool = False
-    """There was no room for the rest of it: it ends in […]."""
-
-    @property
-    def heading(self) -> str:
-        """The line above the text."""
-        said = self.citation.title or ""
-        names = [name for name in (said, *self.citation.headings) if name]
-        named = " › ".join(dict.fromkeys(names))
-        place = str(self.citation)
-        return f"[{self.number}] {place} — {named}" if named and named != place else f"[{self.number}] {place}"
-
-    def __str__(self) -> str:
-        return f"{self.heading}\n{self.text}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """Numbered passages, ready for a prompt: `str()` of it is the text."""
-
-    passages: tuple[Passage, ...] = ()
-    tokens: int = 0
-    left_out: int = 0
-    """Hits there was no room for."""
-    repeated: int = 0
-    """Hits that said again what a better one says."""
-
-    def __str__(self) -> str:
-        return "\n\n".join(map(str, self.passages))
-
-    @property
-    def text(self) -> str:
-        """The same as `str()`."""
-        return str(self)
+    def finder(self, query: str) -> Callable[[str], Sequence[Mark]]:
+        """What marks the words of *query* in a text, in order."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,11 +71,16 @@ class _Piece:
     place: tuple[str, str] | None
     """First and last page, slide … of a document that has these."""
     rank: int
-    cut: bool = False
 
     @property
     def first(self) -> Hit:
         return self.hits[0]
+
+    @property
+    def cut(self) -> tuple[bool, bool]:
+        """Whether something of its hits is missing before it, and behind."""
+        spans = [_span(hit.chunk) for hit in self.hits]
+        return min(start for start, _ in spans) < self.start, max(end for _, end in spans) > self.end
 
 
 @dataclass(slots=True)
@@ -149,10 +116,12 @@ def pack(
     library: Library | None = None,
     expand: Expand = "section",
     diversity: float = 0.0,
+    query: str = "",
 ) -> Context:
     """The best of *hits* as numbered passages of at most *max_tokens* together, headings included.
 
-    The first hit there is no room for is cut to what is left, if that is a good part of it.
+    The first hit there is no room for is cut to what is left, if that is a good part of it: to what a reranker
+    found relevant or what holds most of the question's words, from the begin of a sentence (in code, a line).
 
     Args:
         hits: best first.
@@ -163,14 +132,13 @@ def pack(
             where that fits.
         diversity: from 0 to 1; above 0 hits are taken by maximal marginal relevance, with (1 - diversity) as
             its lambda (Carbonell and Goldstein, SIGIR 1998).
+        query: what was asked, for a *library* that is `Finding`; "": a hit that is cut keeps its begin.
 
     Raises:
-        ValueError: a number is out of range.
+        TypeError: something that should be a number is none.
+        ValueError: a number is out of range, or *expand* is none of its words.
     """
-    if max_tokens < 1:
-        raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
-    if not 0.0 <= diversity <= 1.0:
-        raise ValueError(f"diversity must be from 0 to 1, got {diversity:g}")
+    _check(max_tokens, expand, diversity)
     ranked = list(hits)
     if diversity:
         ranked = diverse(ranked, diversity, library)
@@ -178,6 +146,7 @@ def pack(
     shelf = _Shelf(library)
     pieces: list[_Piece] = []
     left_out = 0
+    find = library.finder(query) if query and isinstance(library, Finding) else _nowhere
 
     def fits(some: Sequence[_Piece]) -> bool:
         return count("\n\n".join(map(str, _numbered(some)))) <= max_tokens
@@ -187,7 +156,7 @@ def pack(
         grown = _with(pieces, piece)
         if fits(grown):
             pieces = grown
-        elif not any(other.cut for other in pieces) and (part := _with_part(pieces, piece, fits)):
+        elif not any(any(other.cut) for other in pieces) and (part := _with_part(pieces, piece, fits, find)):
             pieces = part
         else:
             left_out += 1
@@ -195,6 +164,20 @@ def pack(
         pieces = _widened(pieces, shelf, expand, fits=fits)
     context = Context(passages=_numbered(pieces), left_out=left_out, repeated=len(ranked) - len(fresh))
     return replace(context, tokens=count(str(context)) if pieces else 0)
+
+
+def _check(max_tokens: object, expand: object, diversity: object) -> None:
+    if not isinstance(max_tokens, Integral) or isinstance(max_tokens, bool):
+        raise TypeError(f"max_tokens must be a whole number, got {max_tokens!r}")
+    if not isinstance(diversity, Real) or isinstance(diversity, bool):
+        raise TypeError(f"diversity must be a number from 0 to 1, got {diversity!r}")
+    if max_tokens < 1:
+        raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
+    if not 0.0 <= float(diversity) <= 1.0:
+        raise ValueError(f"diversity must be from 0 to 1, got {diversity}")
+    if expand not in get_args(Expand):
+        choices = ", ".join(f'"{word}"' for word in get_args(Expand))
+        raise ValueError(f"expand must be one of {choices}, got {expand!r}")
 
 
 def characters(text: str) -> int:
@@ -210,7 +193,7 @@ def _widened(
     while True:
         grew = False
         for piece in sorted(pieces, key=lambda piece: piece.rank):
-            if piece.cut or piece.rank in stuck or piece not in pieces:
+            if any(piece.cut) or piece.rank in stuck or piece not in pieces:
                 continue
             others = [other for other in pieces if other is not piece]
             options = (_with(others, wider) for wider in _wider(piece, shelf, expand))
@@ -255,11 +238,11 @@ def _wider(piece: _Piece, shelf: _Shelf, expand: Expand) -> Iterator[_Piece]:
 
 
 def _piece(hit: Hit, rank: int, shelf: _Shelf) -> _Piece:
-    span = hit.chunk.span
+    start, end = _span(hit.chunk)
     return _Piece(
         hits=[hit],
-        start=span.start if span else 0,
-        end=span.end if span else 0,
+        start=start,
+        end=end,
         text=hit.chunk.text,
         whole=shelf.text(hit.chunk),
         place=hit.chunk.place,
@@ -280,25 +263,30 @@ def _with(pieces: Sequence[_Piece], new: _Piece) -> list[_Piece]:
 
 
 def _with_part(
-    pieces: Sequence[_Piece], new: _Piece, fits: Callable[[Sequence[_Piece]], bool]
+    pieces: Sequence[_Piece],
+    new: _Piece,
+    fits: Callable[[Sequence[_Piece]], bool],
+    find: Callable[[str], Sequence[Mark]],
 ) -> list[_Piece] | None:
-    """*pieces* and as many of the first words of *new* as fit; None if those are too few to say much.
+    """*pieces* and as much of *new* as fits; None if that says too little to be worth a citation.
 
     The very first piece may be cut as short as must be: it is better than nothing.
     """
-    ends = [match.end() for match in re.finditer(r"\S+", new.text)]
-    low, high = 0, len(ends) - 1
-    best: list[_Piece] | None = None
-    while low < high:
-        middle = (low + high + 1) // 2
-        stop = ends[middle - 1]
-        part = replace(new, end=new.start + stop, text=new.text[:stop], cut=True)
-        grown = _with(pieces, part)
-        if fits(grown):
-            low, best = middle, grown
-        else:
-            high = middle - 1
-    return best if not pieces or low >= _WORTH_READING * len(ends) else None
+    text, hit = new.text, new.first
+
+    def grown(start: int, end: int) -> list[_Piece]:
+        part = replace(new, start=new.start + start, end=new.start + end, text=text[start:end])
+        return _with(pieces, part)
+
+    relevant = [Mark(start=s.start, end=s.end, terms=frozenset({"relevant"})) for s in hit.highlights[:1]]
+    found = excerpt(
+        text,
+        relevant or find(text),
+        fits=lambda start, end: fits(grown(start, end)),
+        lines="code_language" in hit.chunk.metadata,
+        least=_WORTH_READING if pieces else 0.0,
+    )
+    return grown(*found) if found else None
 
 
 def _joined(one: _Piece, other: _Piece) -> _Piece | None:
@@ -326,7 +314,6 @@ def _joined(one: _Piece, other: _Piece) -> _Piece | None:
         whole=whole,
         place=_spanning(left.place, right.place if right.end >= left.end else left.place),
         rank=best.rank,
-        cut=right.cut if right.end >= left.end else left.cut,
     )
 
 
@@ -342,15 +329,25 @@ def _passage(piece: _Piece, number: int) -> Passage:
         headings=_shared([hit.chunk.headings for hit in piece.hits]),
         place=cited(*piece.place) if piece.place else "",
     )
+    before, behind = piece.cut
     return Passage(
         number=number,
-        text=piece.text.strip("\n") + (_CUT if piece.cut else ""),
-        cut=piece.cut,
+        text=f"{_CUT} " * before + piece.text.strip("\n") + f" {_CUT}" * behind,
+        cut=before or behind,
         citation=citation,
         document_id=best.chunk.document_id,
         chunk_ids=tuple(hit.chunk.id for hit in piece.hits),
         score=best.score,
     )
+
+
+def _span(chunk: Chunk) -> tuple[int, int]:
+    """Where its text stands in its document; a chunk given by itself is all there is."""
+    return (chunk.span.start, chunk.span.end) if chunk.span else (0, len(chunk.text))
+
+
+def _nowhere(_text: str) -> Sequence[Mark]:
+    return ()
 
 
 def _spanning(first: tuple[str, str] | None, last: tuple[str, str] | None) -> tuple[str, str] | None:
@@ -363,8 +360,14 @@ def _lines(piece: _Piece) -> tuple[int, int] | None:
     if piece.whole is not None:
         first = piece.whole.count("\n", 0, piece.start) + 1
         return first, first + piece.text.rstrip("\n").count("\n")
-    known = [hit.chunk.lines for hit in piece.hits if hit.chunk.lines is not None]
-    return (min(lines[0] for lines in known), max(lines[1] for lines in known)) if known else None
+    lines = [hit.chunk.lines for hit in piece.hits if hit.chunk.lines is not None]
+    first, last = min(line for line, _ in lines), max(line for _, line in lines)
+    if any(piece.cut):
+        chunk = piece.first.chunk
+        skipped = piece.start - _span(chunk)[0]
+        first = (chunk.lines or (first, last))[0] + chunk.text.count("\n", 0, max(skipped, 0))
+        last = first + piece.text.rstrip("\n").count("\n")
+    return first, last
 
 
 def _shared(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

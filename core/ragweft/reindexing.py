@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ragweft.assembly import drop_former_collection, weigher_of
 from ragweft.cutting import build_pipeline
 from ragweft.embedding.static import StaticEmbedder
-from ragweft.errors import IndexLocked, ProviderError, SpaceMismatch
+from ragweft.errors import IndexLocked, ProviderError, RecipeError, SpaceMismatch
 from ragweft.ingestion.estimate import estimated
+from ragweft.ingestion.given_parts import GivenParts
 from ragweft.ingestion.intake import about_contexts
 from ragweft.ingestion.remaking import Remaking
 from ragweft.ingestion.sync import Tally
@@ -22,7 +23,7 @@ from ragweft.ledger.spending import announce, record
 from ragweft.ledger.vector_store import VectorStore
 from ragweft.models import choose_models
 from ragweft.opening import find_folder, settle_recipe, take_over_recipe
-from ragweft.progress import silent
+from ragweft.progress import PricedProgress, silent
 from ragweft.providers.metering import Meter, metered
 from ragweft.recipe import Recipe, write_recipe
 from ragweft.reports import SyncReport
@@ -31,6 +32,7 @@ from ragweft.tuning.profiling import with_asking
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Progress
     from ragweft.reports import Contexts, Estimate
@@ -78,7 +80,8 @@ def reindex(
 
     Raises:
         IndexLocked: there is no index, or it cannot be written.
-        RecipeError: the recipe is wrong, or names what there is not.
+        RecipeError: the recipe is wrong, or names what there is not; or documents were made by a chunker or
+            contextualizer that is not given now, and it is about something else.
         MissingExtra: a provider's package is not installed.
         ProviderError: the embedder, or the model that writes contexts, failed; the index is as it was, and what
             was paid for is kept.
@@ -164,6 +167,11 @@ class _Reindexing:
                 contextualizer=contextualizer,
                 weigher=weigher_of(chosen) if models.recipe.retrieval.sparse_weight else None,
             )
+            self._given = GivenParts(
+                self._ledger, models.recipe, self._folder, chunker=chunker, contextualizer=contextualizer
+            )
+            if recipe is None or not _as_it_is(models.recipe, self._folder):
+                self._given.check()
         except BaseException:
             self.close()
             raise
@@ -184,31 +192,37 @@ class _Reindexing:
     def estimate(self, *, progress: Progress) -> Estimate:
         """See `estimate_reindex`."""
         remaking = Remaking(self._ledger, self._pipeline, progress=progress)
-        return with_asking(
+        estimate = with_asking(
             estimated(self._pipeline, remaking.pending(), Tally()),
             ledger=self._ledger,
             recipe=self._recipe,
             embedder=self._embedder,
             anew=self._ledger.space != str(self._embedder.space),
         )
+        return replace(estimate, warnings=(*self._given.replaced(), *estimate.warnings))
 
     def run(self, *, progress: Progress, max_usd: float | None) -> Reindexed:
         """See `reindex`."""
         started = time.perf_counter()
         remaking = Remaking(self._ledger, self._pipeline, progress=progress)
         was, now, recipe = self._ledger.space, str(self._embedder.space), write_recipe(self._recipe)
+        replaced = tuple(self._given.replaced())
         told, noted = partial(announce, self._ledger), partial(record, self._ledger)
         with metered(Meter(max_usd=max_usd, record=noted, announce=told)) as meter:
+            if isinstance(progress, PricedProgress):
+                progress.priced(lambda: meter.usage)
             needed = now != was or not remaking.needless
+            self._given.remember(self._pipeline.fingerprint)
             if needed:
-                remaking.run(space=now, recipe=recipe)
+                with self._pipeline.telling():
+                    remaking.run(space=now, recipe=recipe)
                 take_over_recipe(self._folder)
                 sweep(self._folder, edition=self._ledger.edition + 1)
             else:
                 take_over_recipe(self._folder, recipe)
             with closing(self._opening.engine()) as engine:
                 engine.parts.pipeline.fill_in(engine.parts.ledger, progress)
-                warnings = _level(engine, progress) if needed else ()
+                warnings = replaced + (_level(engine, progress) if needed else ())
                 warnings += tuple(about_contexts(self._pipeline.take_failures()))
                 report = engine.settled(SyncReport(updated=int(needed), warnings=warnings), meter, progress)
                 with engine.parts.ledger.snapshot() as snapshot:
@@ -224,6 +238,20 @@ class _Reindexing:
                         contexts=self._pipeline.contexts,
                         warnings=report.warnings,
                     )
+
+
+def _as_it_is(wanted: Recipe, folder: Path) -> bool:
+    """Whether *wanted* is what the index has: who names it means all of it, the parts it names included.
+
+    So does who names one in the place of a ragweft.toml that cannot be read.
+    """
+    try:
+        stored, dims = settle_recipe(folder, None), wanted.embedding.dims
+    except RecipeError:
+        return True
+    if not stored.embedding.dims:
+        stored = replace(stored, embedding=replace(stored.embedding, dims=dims))
+    return wanted.indexing == stored.indexing
 
 
 def _level(engine: Engine, progress: Progress) -> tuple[str, ...]:

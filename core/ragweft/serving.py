@@ -20,6 +20,7 @@ from ragweft.health import report_followers
 from ragweft.ledger.spending import record
 from ragweft.models import choose_models
 from ragweft.opening import Settled, keep_recipe, settle, settle_recipe, take_over_recipe
+from ragweft.progress import PricedProgress, silent
 from ragweft.providers.metering import Meter, metered
 from ragweft.tuning.profiling import refresh_profile
 
@@ -51,6 +52,8 @@ class Opening:
     chunker: Chunker | None
     contextualizer: Contextualizer | None
     loader: Loader | None
+    keeping: bool = True
+    """Whether a new index keeps the recipe; False for a look at what it would be."""
 
     def engine(self) -> Engine:
         """Everything that answers and writes, by the recipe the index has now.
@@ -94,7 +97,8 @@ class Opening:
         if not self.read_only:
             if settled.awaited:
                 take_over_recipe(self.folder)
-            keep_recipe(self.folder, models.recipe, None if settled.awaited else settled.stored)
+            if self.keeping:
+                keep_recipe(self.folder, models.recipe, None if settled.awaited else settled.stored)
         parts = build_parts(
             self.folder,
             models.recipe,
@@ -146,9 +150,14 @@ class Engine:
 
         return build_loader(self.parts.recipe)
 
-    def billed(self, *, max_usd: float | None = None) -> AbstractContextManager[Meter]:
+    def billed(
+        self, *, max_usd: float | None = None, progress: Progress = silent
+    ) -> AbstractContextManager[Meter]:
         """Collects what a verb is charged, and writes it into the ledger as it comes."""
-        return metered(meter_of(self.parts, max_usd=max_usd))
+        meter = meter_of(self.parts, max_usd=max_usd)
+        if isinstance(progress, PricedProgress):
+            progress.priced(lambda: meter.usage)
+        return metered(meter)
 
     def settled(self, report: SyncReport, meter: Meter, progress: Progress) -> SyncReport:
         """*report* with its bill, once the index has looked over what the corpus has become."""

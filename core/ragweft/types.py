@@ -362,14 +362,21 @@ class Results(Sequence[Hit]):
         around them. See `packing.pack`; *count* None: by the index's own tokens, a fair estimate of a model's.
 
         Raises:
-            ValueError: a number is out of range.
+            TypeError: something that should be a number is none.
+            ValueError: a number is out of range, or *expand* is none of its words.
         """
         from ragweft.packing import characters, pack
 
         shelf = self.library
         count = count or (shelf.count if shelf is not None else characters)
         return pack(
-            self.hits, max_tokens=max_tokens, count=count, library=shelf, expand=expand, diversity=diversity
+            self.hits,
+            max_tokens=max_tokens,
+            count=count,
+            library=shelf,
+            expand=expand,
+            diversity=diversity,
+            query=self.query,
         )
 
 

@@ -15,6 +15,7 @@ from ragweft.cli import models_check
 from ragweft.cli.models import models_app
 from ragweft.cli.options import Settings
 from ragweft.embedding import StaticEmbedder
+from ragweft.generation.models import known_models
 from ragweft.providers.advice import recommend
 from ragweft.providers.metering import Charge, charge
 from ragweft.providers.registry import PURPOSES, cost, load, rerank_cost
@@ -99,7 +100,9 @@ def test_a_short_list_shows_whole_names_even_in_a_narrow_terminal(
 ) -> None:
     lines = at_width(run, monkeypatch, 80, "--provider", "openai")
     rows = [line.split() for line in lines if line.startswith("openai:")]
-    assert [row[0] for row in rows] == [model.label for model in load().embedders if model.provider == "openai"]
+    embedders = [model.label for model in load().embedders if model.provider == "openai"]
+    writers = [model.label for model in known_models() if model.provider == "openai"]
+    assert [row[0] for row in rows] == [*embedders, *writers]
     assert not any("rerank" in line for line in lines)
     assert "→ leads to the model that takes its place." in lines
     assert "?: not known." not in lines

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragweft.cli.passage import Line, Mark, WordFinder, best_window, crop, fold, passage
+from ragweft.cli.passage import Line, best_window, crop, fold, passage
 from ragweft.cli.wording import counted, human_bytes, printable
+from ragweft.excerpts import Mark
 from ragweft.lexical import Analyzer
+from ragweft.lexical.finding import WordFinder
 
 ANALYZER = Analyzer()
 

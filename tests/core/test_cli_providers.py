@@ -63,7 +63,7 @@ def test_cohere_embeds_and_voyage_reranks(cli: Cli, double: ProviderDouble, page
     assert estimate["space"].startswith("cohere:embed-v4.0/1536")
     assert double.requests == [], "a dry run asks nobody"
 
-    ran = cli("sync", str(pages), "--index", "kb", "--json")
+    ran = cli("sync", str(pages), "--index", "kb", "--recipe", spec(double), "--json")
     assert ran.code == 0, ran.err
     usage = json.loads(ran.out)["usage"]
     assert usage["calls"] == len(double.calls("cohere")) == 1
@@ -100,7 +100,7 @@ def test_a_dry_run_says_the_price_only_where_there_is_one(
     assert "cost" not in free
     paid = cli("sync", str(pages), "--index", "kb", "--recipe", spec(double), "--dry-run").out
     assert re.search(r"^cost +about \$\S+$", paid, re.MULTILINE)
-    assert cli("sync", str(pages), "--index", "kb").code == 0
+    assert cli("sync", str(pages), "--index", "kb", "--recipe", spec(double)).code == 0
     (pages / "bees.md").write_text(PAGES["bees.md"] + "\nAnd wasps do not.\n")
     changed = cli("sync", str(pages), "--index", "kb", "--dry-run").out
     assert re.search(r"^documents +1 new or changed, 2 unchanged$", changed, re.MULTILINE)
@@ -312,7 +312,7 @@ def test_long_texts_are_counted_and_shown(
     monkeypatch.setenv("CO_API_KEY", KEY)
     planned = cli("sync", str(folder), "--index", "kb", "--recipe", chosen, "--dry-run")
     assert "above the model's window" in planned.out
-    ran = cli("sync", str(folder), "--index", "kb")
+    ran = cli("sync", str(folder), "--index", "kb", "--recipe", chosen)
     assert ran.code == 0, ran.err
     assert "above the model's window" in ran.err
     assert re.search(r"^too long +1 chunk", cli("status", "--index", "kb").out, re.MULTILINE)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli_runner import Cli, write_recipe
+from cli_runner import FLAT_TOML, Cli, write_recipe
 from ragweft.cli.options import Settings
 from ragweft.cli.session import guarded
 from ragweft.errors import LoadError
@@ -116,6 +116,21 @@ def test_explain_shows_every_opinion_and_the_trace(synced: Cli) -> None:
     assert not re.search("· (document|closeness)", lent), "the line of reasons stays short"
     trace = json.loads(synced("search", "rotate", "--json").out)["trace"]
     assert (trace["tuning"]["dense_weight"], trace["tuning"]["origin"]) == (0.3, "default")
+
+
+def test_explain_shows_what_stands_beside_a_chunk_and_what_was_found_only_there(synced: Cli) -> None:
+    Path("docs/tides.md").write_text(
+        "# Tides of Fundy\n\n" + "Much is to be said. " * 300 + "\n\n## Causes\n\nThe moon pulls.\n"
+    )
+    beside = r"docs/tides\.md:\d+: context   Tides of Fundy.*"
+    out = synced("search", "moon over Fundy tides", "--in", "docs", "-k", "1", "--explain").out
+    assert re.search(beside + r"  \(only here: Tides, Fundy\)$", out, re.MULTILINE), out
+    own = synced("search", "moon pulls", "--in", "docs", "-k", "1", "--explain").out
+    assert re.search(beside + "$", own, re.MULTILINE)
+    assert "only here" not in own
+    write_recipe(Path("none"), FLAT_TOML + '[context]\nkind = "none"\n')
+    none = synced("search", "moon", "--in", "docs", "--index", "none", "-k", "1", "--explain")
+    assert re.search(r": context   none$", none.out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_a_sync_asks_for_each_chunk_once(cli: Cli, double: ChatDouble, port: Pat
     assert double.billed == []
     assert {request.path for request in double.requests} <= {"/v1/messages/count_tokens"}, "which is free"
 
-    ran = cli("sync", str(port), "--index", "kb", "--json")
+    ran = cli("sync", str(port), "--index", "kb", "--recipe", spec(double), "--json")
     assert ran.code == 0, ran.err
     usage = json.loads(ran.out)["usage"]
     chunks = chunks_of("kb", "port")
@@ -115,14 +115,14 @@ def test_a_move_costs_no_embedding_either(cli: Cli, double: ChatDouble, port: Pa
         assert planned.code == 0, planned.err
         estimate = json.loads(planned.out)
         assert embedder.requests == []
-        told = cli("sync", str(port), "--index", "kb", "--dry-run").out
+        told = cli("sync", str(port), "--index", "kb", "--recipe", spec(double, *model), "--dry-run").out
         assert re.search(
             r"^contexts +\d+ to be written by anthropic:\S+, about [\d,]+ tokens \(", told, re.MULTILINE
         )
         money = r"\$[\d.e-]+"
         cost = rf"^cost +about {money}: {money} \(at most {money}\) for contexts, {money} for vectors$"
         assert re.search(cost, told, re.MULTILINE)
-        ran = cli("sync", str(port), "--index", "kb", "--json")
+        ran = cli("sync", str(port), "--index", "kb", "--recipe", spec(double, *model), "--json")
         usage = json.loads(ran.out)["usage"]
         vectors = usage["usd"] - double.usd
         assert estimate["context_usd"] == pytest.approx(double.usd, rel=0.05)
@@ -139,7 +139,7 @@ def test_a_cap_stops_contexts_too(cli: Cli, double: ChatDouble, port: Path) -> N
         cli("sync", str(port), "--index", "kb", "--recipe", spec(double), "--dry-run", "--json").out
     )
     cap = planned["usd"] * 0.6
-    stopped = cli("sync", str(port), "--index", "kb", "--max-usd", f"{cap:.6f}")
+    stopped = cli("sync", str(port), "--index", "kb", "--recipe", spec(double), "--max-usd", f"{cap:.6f}")
     assert stopped.code == 1
     assert "raise the cap to go on" in stopped.err
     assert 0 < double.usd <= cap

@@ -121,7 +121,7 @@ def test_a_batch_is_half_the_price_and_taken_in(
     patient(monkeypatch, wait=60.0)
     recipe = spec(double, "context.batch=true")
     planned = json.loads(cli("sync", str(port), "--index", "kb", "--recipe", recipe, "--dry-run", "--json").out)
-    ran = cli("sync", str(port), "--index", "kb", "--json")
+    ran = cli("sync", str(port), "--index", "kb", "--recipe", recipe, "--json")
     assert ran.code == 0, ran.err
     assert len(double.batches) == 2, "the first chunk of every document, then all the others"
     assert all(one.batch for one in double.billed)
@@ -292,9 +292,11 @@ def test_the_python_of_the_page_on_contexts_runs(tmp_path: Path, docs: Path) -> 
     assert docs.parent == tmp_path
     assert "LLMContextualizer(" in code
     (docs / "port.md").write_text(f"# Port\n\n{body(0, 4)}")
+    (docs / "context.md").write_text(page)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     with Index.open(tmp_path / "kb") as index:
         assert any("how they are rotated" in hit.chunk.context for hit in index.search("harbour crane"))
+        assert index.status().incomplete == 0, "an answer does not repeat the page that shows it"

@@ -84,8 +84,11 @@ def test_texts_metadata_and_vectors_come_over(tmp_path: Path, folder: Path) -> N
         assert len(index.document("file17.md")) == 7
         assert index.search("bees", where={"page": 2}, k=3)[0].chunk.metadata["page"] == 2
         assert index.verify().ok
+        calls = embedder.calls
         again = index.import_chroma(folder, "pages")
         assert (again.added, again.chunks, again.reused) == (0, 0, 0)
+        assert (again.updated, again.unchanged, again.generation) == (0, 100, report.generation)
+        assert embedder.calls == calls, "not even a sample"
     assert digest(folder) == before, "theirs is not touched"
 
 
@@ -96,16 +99,83 @@ def test_vectors_of_another_model_are_embedded_anew(tmp_path: Path) -> None:
     embedder = HashEmbedder()
     with Index.open(tmp_path / "kb", recipe=FLAT, embedder=embedder) as index:
         report = index.import_chroma(tmp_path / "theirs", "pages")
-        assert (report.reused, report.chunks) == (0, 700)
+        assert (report.reused, report.chunks, report.embedded_anew) == (0, 700, 700)
+        assert report.why_anew.startswith(f"theirs are not of {embedder.space.model}: cosine ")
         assert embedder.calls >= 700
     with Index.open(tmp_path / "static", recipe=FLAT) as index:
-        assert index.import_chroma(tmp_path / "theirs", "pages").reused == 0
+        report = index.import_chroma(tmp_path / "theirs", "pages")
+        assert (report.reused, report.embedded_anew) == (0, 700)
+        assert report.why_anew.startswith("theirs have 64 numbers, those of ")
+        assert report.why_anew.endswith(" have 256")
         assert index.search("passage 12 word12")[0].chunk.id == "id12"
 
 
 def test_never_means_never(tmp_path: Path, folder: Path) -> None:
     with Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder()) as index:
-        assert index.import_chroma(folder, "pages", vectors="never").reused == 0
+        report = index.import_chroma(folder, "pages", vectors="never")
+        assert (report.reused, report.embedded_anew, report.why_anew) == (0, 700, "")
+
+
+def test_what_has_changed_there_is_counted_by_document(tmp_path: Path, folder: Path) -> None:
+    """700 records in three pages: documents that lie over two are one."""
+    with Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder()) as index:
+        first = index.import_chroma(folder, "pages")
+        client = chromadb.PersistentClient(folder, settings=Settings(anonymized_telemetry=False))
+        collection = client.get_collection("pages", embedding_function=None)
+        vectors = HashEmbedder().embed_documents(["about bees", "about clocks"]).astype(np.float32)
+        # The last of file42.md is on the second page, the rest of it on the first.
+        collection.update(ids=["id300"], documents=["about bees"], embeddings=vectors[:1])
+        collection.add(
+            ids=["new"], documents=["about clocks"], embeddings=vectors[1:], metadatas=[{"source": "new.md"}]
+        )
+        close(client)
+        report = index.import_chroma(folder, "pages")
+        assert (report.added, report.updated, report.unchanged) == (1, 1, 99)
+        assert (report.chunks, report.reused) == (2, 2)
+        assert report.generation > first.generation
+        assert index.search("about bees")[0].chunk.id == "id300"
+        assert index.verify().ok
+
+
+def test_chunks_added_again_are_unchanged(tmp_path: Path) -> None:
+    chunks = [Chunk(id=f"c{n}", document_id=f"d{n // 2}", text=text) for n, text in enumerate(TEXTS[:6])]
+    with Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder()) as index:
+        first = index.add(chunks)
+        again = index.add(chunks)
+        assert (again.updated, again.unchanged, again.generation) == (0, 3, first.generation)
+        some = index.add(chunks[2:3])
+        assert (some.updated, some.unchanged, some.generation) == (0, 1, first.generation)
+        changed = index.add([*chunks[:5], Chunk(id="c5", document_id="d2", text="bees")])
+        assert (changed.updated, changed.unchanged, changed.chunks) == (1, 2, 1)
+        assert len(index.document("d2")) == 2
+
+
+def test_a_key_that_no_record_has_is_one_line(tmp_path: Path, folder: Path) -> None:
+    with Index.open(tmp_path / "kb", recipe=FLAT, embedder=HashEmbedder()) as index:
+        with pytest.raises(LoadError, match=r"^no record has 'nokey'; its keys are 'page', 'source'$"):
+            index.import_chroma(folder, "pages", document_key="nokey")
+        assert index.status().chunks == 0
+
+
+def test_the_cloud_needs_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settled(monkeypatch, tmp_path)
+    monkeypatch.delenv("CHROMA_API_KEY", raising=False)
+    done = Cli(capsys)("import-chroma", "cloud", "pages")
+    assert done.code != 0
+    assert "Chroma Cloud: no api_key was given; set CHROMA_API_KEY" in " ".join(done.err.split())
+
+
+def test_an_address_where_nobody_answers_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settled(monkeypatch, tmp_path)
+    done = Cli(capsys)("import-chroma", "http://127.0.0.1:9", "pages")
+    assert done.code != 0
+    said = " ".join(done.err.split())
+    assert "Chroma at 127.0.0.1:9: could not connect; check the address and that a server runs there" in said
+    assert "ValueError" not in said
 
 
 def test_what_cannot_be_taken_is_named(tmp_path: Path) -> None:
@@ -200,9 +270,11 @@ def test_from_a_server_at_the_prompt(
         done = cli("import-chroma", f"http://127.0.0.1:{port}", "pages")
         assert done.code == 0, done.err
         assert "chunks" in done.out
-        assert "embedded anew" in done.out
+        assert "700 embedded anew: theirs have 64 numbers, those of" in done.out
         payload = json.loads(cli("import-chroma", f"http://127.0.0.1:{port}", "pages", "--json").out)
         assert (payload["added"], payload["chunks"], payload["reused"]) == (0, 0, 0)
+        assert (payload["unchanged"], payload["embedded_anew"], payload["why_anew"]) == (100, 0, "")
+        assert "known already" in cli("import-chroma", f"http://127.0.0.1:{port}", "pages").out
         wrong = cli("import-chroma", f"http://127.0.0.1:{port}", "nope")
         assert (wrong.code, "there are 'pages'" in wrong.err) == (1, True)
     found = json.loads(cli("search", "word321", "--json").out)

@@ -124,8 +124,14 @@ def test_the_index_folder_inside_the_documents_is_not_indexed(docs: Path) -> Non
 
 
 def test_a_path_that_does_not_exist_is_an_error_with_a_next_step(index: Index, tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="ragweft remove"):
+    with pytest.raises(LoadError, match=r"nowhere: there is no such file or folder; check the name$"):
         index.sync(tmp_path / "nowhere")
+    gone = tmp_path / "gone.txt"
+    gone.write_text("Some words.")
+    index.sync(gone)
+    gone.unlink()
+    with pytest.raises(LoadError, match="check the name, or forget it with  ragweft remove "):
+        index.sync(gone)
     with pytest.raises(LoadError, match="at least one"):
         index.sync()
 

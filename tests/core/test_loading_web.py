@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from made_files import epub
 from ragweft.errors import LoadError
 from ragweft.loading import UrlLoader, load_url
-from ragweft.loading.web import _is_public, _normal
+from ragweft.loading.web import _addresses, _is_public, _normal
 from ragweft.places import place_of
 
 PAGE = "<title>Schlüssel</title><nav>Menu</nav><h1>Größe</h1><p>text"
@@ -243,6 +244,42 @@ def test_a_redirect_into_a_private_network_is_refused_too(server: str, monkeypat
     }
     with pytest.raises(LoadError, match=r"169\.254\.169\.254, an address of this machine"):
         web.fetch(header, b"")
+
+
+def test_where_clouds_keep_keys_nothing_is_read_even_of_a_private_network(
+    server: str, loader: UrlLoader
+) -> None:
+    """The loader may read private addresses; a page of that network sends it on."""
+    wanted = r"/metadata: 169\.254\.169\.254, an address of .* is never read"
+    with pytest.raises(LoadError, match=wanted):
+        loader.load(f"{server}/metadata")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("169.254.0.1", "[fe80::1]", "[febf::1]", "[fd00:ec2::254]", "[fd20:ce::254]", "100.100.100.200"),
+        *("[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]", "2852039166"),
+    ],
+)
+def test_addresses_that_are_never_read(host: str) -> None:
+    with pytest.raises(LoadError, match="is never read"):
+        _addresses(httpx.URL(f"http://{host}/"), allow_private=True, proxied=False)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "192.168.1.1", "[::1]", "[fd00:ec2::253]"])
+def test_other_addresses_of_ones_own_are_read_when_that_is_allowed(host: str) -> None:
+    url = httpx.URL(f"http://{host}/")
+    assert _addresses(url, allow_private=True, proxied=False) == [url.host]
+    with pytest.raises(LoadError) as caught:
+        _addresses(url, allow_private=False, proxied=False)
+    assert str(caught.value).count(url.host) == 1
+    assert "is read only with allow_private=True" in str(caught.value)
+
+
+def test_a_name_is_told_with_the_address_it_stands_for() -> None:
+    with pytest.raises(LoadError, match=r"^localhost \((127\.0\.0\.1|::1)\), an address of this machine"):
+        _addresses(httpx.URL("http://localhost/"), allow_private=False, proxied=False)
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ragweft.excerpts import Mark
 from ragweft.packing import Context, pack
 from ragweft.types import Chunk, Citation, Hit, Span
 
@@ -266,3 +267,105 @@ def test_every_word_comes_from_its_document_and_the_limit_holds(data: st.DataObj
         for name in passage.chunk_ids:
             chunk = next(chunk for chunk in shelf.pieces[passage.document_id] if chunk.id == name)
             assert passage.cut or chunk.text in passage.text
+
+
+@dataclass
+class Searchable(Shelf):
+    """A shelf that finds a question's words as they are."""
+
+    def finder(self, query: str) -> Callable[[str], Sequence[Mark]]:
+        wanted = set(query.split())
+
+        def find(text: str) -> Sequence[Mark]:
+            return [
+                Mark(start=match.start(), end=match.end(), terms=frozenset({match[0]}))
+                for match in re.finditer(r"\S+", text)
+                if match[0] in wanted
+            ]
+
+        return find
+
+
+def test_a_hit_is_cut_to_where_it_answers() -> None:
+    shelf = Searchable()
+    lines = [f"sentence {n} says thing{n} and no more." for n in range(20)]
+    shelf.add("long", [(("Things",), ["An opening.", "\n".join(lines)])])
+    hits = [shelf.hit("long", 1)]
+    packed = pack(hits, max_tokens=30, count=words, library=shelf, query="what is thing7 exactly")
+    (passage,) = packed.passages
+    assert passage.text.startswith("[…] sentence 7 says thing7")
+    assert passage.text.endswith(" […]")
+    assert (passage.cut, passage.citation.lines) == (True, (10, 13))
+    assert passage.heading.startswith("[1] long.md:10 ")
+    last = pack(hits, max_tokens=30, count=words, library=shelf, query="thing19").passages[0]
+    assert last.text.startswith("[…] sentence 17 ")
+    assert last.text.endswith("thing19 and no more."), "nothing is missing behind"
+    assert (last.cut, last.citation.lines) == (True, (20, 22))
+    alone = pack(hits, max_tokens=30, count=words, query="thing19").passages[0]
+    assert alone.text.startswith("sentence 0 "), "nobody there to find its words"
+
+
+def test_a_hit_is_cut_to_what_a_reranker_found(shelf: Shelf) -> None:
+    shelf.add("long", [((), [numbered("word", 0, 50) + ". " + numbered("last", 0, 50) + "."])])
+    hit = shelf.hit("long", 0)
+    start = hit.chunk.text.index("last0")
+    pointed = replace(hit, highlights=(Span(start=start, end=start + 30),))
+    for library in (shelf, None):
+        (passage,) = pack([pointed], max_tokens=40, count=words, library=library).passages
+        assert passage.text.startswith("[…] last0 last1")
+
+
+@pytest.mark.parametrize("expand", ["foo", "", None, ["none"]])
+def test_a_word_that_is_none_of_the_choices(expand: Any) -> None:
+    with pytest.raises(ValueError, match='expand must be one of "none", "section", "document", got'):
+        pack([], max_tokens=10, count=words, expand=expand)
+
+
+@pytest.mark.parametrize("max_tokens", ["60", 60.0, None, True])
+def test_a_limit_that_is_no_number(max_tokens: Any) -> None:
+    with pytest.raises(TypeError, match="max_tokens must be a whole number, got "):
+        pack([], max_tokens=max_tokens, count=words)
+    assert (
+        pack([], max_tokens=cast("int", np.int64(10)), count=words, diversity=cast("float", np.float32(0.5)))
+        == Context()
+    )
+    with pytest.raises(TypeError, match=r"diversity must be a number from 0 to 1, got '0\.3'"):
+        pack([], max_tokens=10, count=words, diversity=cast("Any", "0.3"))
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_what_is_cut_to_the_question_is_exact_and_within_the_limit(data: st.DataObject) -> None:
+    shelf = Searchable()
+    sentence = st.lists(st.sampled_from(["alpha", "beta.", "gamma\n", "delta"]), min_size=1, max_size=20).map(
+        " ".join
+    )
+    paragraph = sentence.map(lambda text: text.strip())
+    for name in "xy":
+        shelf.add(name, data.draw(st.lists(st.tuples(st.just(("H",)), st.lists(paragraph, min_size=1)))))
+    every = [(name, number) for name in "xy" for number in range(len(shelf.pieces[name]))]
+    chosen = data.draw(st.lists(st.sampled_from(every), unique=True, max_size=6)) if every else []
+    hits = [shelf.hit(name, number, 1.0 - place / 10, row=place) for place, (name, number) in enumerate(chosen)]
+    limit = data.draw(st.integers(1, 60))
+    packed = pack(
+        hits,
+        max_tokens=limit,
+        count=words,
+        library=shelf,
+        expand=data.draw(st.sampled_from(["none", "section", "document"])),
+        query=data.draw(st.sampled_from(["", "beta.", "delta gamma", "other"])),
+    )
+    assert words(str(packed)) <= limit
+    used = [name for passage in packed.passages for name in passage.chunk_ids]
+    assert len(used) == len(set(used)) == len(hits) - packed.left_out - packed.repeated
+    for passage in packed.passages:
+        bare = passage.text.removeprefix("[…] ").removesuffix(" […]")
+        assert (bare != passage.text) == passage.cut
+        whole = shelf.texts[passage.document_id]
+        assert bare in whole
+        assert passage.citation.lines is not None
+        first, last = passage.citation.lines
+        assert bare in "\n".join(whole.split("\n")[first - 1 : last])
+        for name in passage.chunk_ids:
+            chunk = next(chunk for chunk in shelf.pieces[passage.document_id] if chunk.id == name)
+            assert passage.cut or chunk.text.strip("\n") in passage.text

@@ -119,3 +119,15 @@ def test_at_the_prompt(
     assert payload["passages"][0]["source"] == "keys.md"
     tiny = cli("search", "rotate a signing key", "--context", "1")
     assert (tiny.code, "allow more" in tiny.err, tiny.out) == (0, True, "")
+
+
+def test_a_hit_is_cut_to_the_sentence_that_answers(tmp_path: Path) -> None:
+    text = "# Keys\n\n" + " ".join(f"Nothing of note happens in month {n}." for n in range(40))
+    text += " A lost key is revoked at once. Then all goes on as before."
+    with Index.open(tmp_path / "kb", recipe=FLAT) as index:
+        index.add([Document(id="keys", text=text, format="markdown", title="Keys")])
+        (passage,) = index.search("when are lost keys revoked?", k=1).as_context(max_tokens=40).passages
+    assert passage.text.startswith("[…] ")
+    assert "A lost key is revoked at once." in passage.text
+    assert passage.text.removeprefix("[…] ").removesuffix(" […]") in text
+    assert passage.cut

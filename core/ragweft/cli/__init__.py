@@ -1,7 +1,7 @@
 """The command line: one verb a file.
 
 Results go to stdout; progress and messages go to stderr. Exit status: 0 done; 1 failed; 2 wrong usage; 3 done,
-but a file could not be read; 130 interrupted.
+but a file could not be read, or most contexts not be written; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import typer
 
 from ragweft.cli.chunks import chunks
 from ragweft.cli.eval import evaluate_recipes
+from ragweft.cli.help import Verb
 from ragweft.cli.import_chroma import import_chroma
 from ragweft.cli.models import models_app
 from ragweft.cli.options import DebugOption, IndexOption, Settings
@@ -60,9 +61,9 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_before_the_verb)
     for verb in (search, sync, status, show, chunks, remove, reindex, verify, tune):
-        app.command()(verb)
-    app.command("import-chroma")(import_chroma)
-    app.command("eval")(evaluate_recipes)
+        app.command(cls=Verb)(verb)
+    app.command("import-chroma", cls=Verb)(import_chroma)
+    app.command("eval", cls=Verb)(evaluate_recipes)
     app.add_typer(models_app(), name="models")
     return app
 

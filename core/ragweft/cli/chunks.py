@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragweft.cli.options import DebugOption, IndexOption, JsonOption, settle
-from ragweft.cli.session import guarded, say
+from ragweft.cli.session import guarded, put, say
+from ragweft.cli.wording import counted, harmless, printable
 from ragweft.errors import LoadError
 from ragweft.places import cited
 
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["chunks", "where"]
 
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue")
+_SAMPLE = 1 << 16
+"""Bytes that tell whether a file is text."""
+_CUT = {
+    "structure": "structure",
+    "sentence": "sentences",
+    "semantic": "meaning",
+    "recursive": "paragraphs and lines",
+    "fixed": "number of tokens",
+}
 
 
 def chunks(
@@ -47,16 +57,22 @@ def chunks(
     index: IndexOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Show how a file is cut: each chunk with its lines, tokens, headings and context."""
+    """Show how a file is cut.
+
+    Each chunk comes with its lines, its tokens and those of its context, headings and context.
+    """
     settings = settle(ctx, index=index, debug=debug)
     with guarded(settings):
         folder = settings.folder.expanduser().absolute()
-        inspection = _inspected(file, _recipe(folder, recipe), folder)
+        chosen = _recipe(folder, recipe)
+        inspection = _inspected(file, chosen, folder)
         if html is not None:
             from ragweft.cli.chunks_page import page
 
             try:
-                html.write_text(page(inspection, name=str(file)), encoding="utf-8")
+                # A file name may hold stray bytes.
+                made = page(inspection, name=str(file), how=_how(chosen))
+                html.write_text(made, encoding="utf-8", errors="backslashreplace")
             except OSError as error:
                 raise LoadError(f"{html}: cannot be written ({error.strerror}); choose another place") from None
             say(f"written: {html}")
@@ -65,7 +81,7 @@ def chunks(
 
             print_json(_payload(inspection, file))
         elif html is None:
-            _print(inspection, file)
+            _print(inspection, file, chosen)
 
 
 def _recipe(folder: Path, spec: str | None) -> Recipe:
@@ -82,8 +98,10 @@ def _inspected(file: Path, recipe: Recipe, folder: Path) -> Inspection:
     from ragweft.embedding.static import StaticEmbedder
     from ragweft.ledger.context_store import ContextStore
 
+    path = file.expanduser()
+    _check(file, path)
     with closing(build_loader(recipe)) as loader:
-        document = loader.load(file.expanduser().absolute())
+        document = loader.load(path)
     with ExitStack() as opened:
 
         def memory() -> ContextStore:
@@ -96,11 +114,35 @@ def _inspected(file: Path, recipe: Recipe, folder: Path) -> Inspection:
         return inspect(document, opened.enter_context(closing(cutters)))
 
 
+def _check(file: Path, path: Path) -> None:
+    """Say what to do with a folder, and with a text that no loader takes for one.
+
+    Raises:
+        LoadError: *path* is one of these.
+    """
+    from ragweft.loading.decoding import NotText, decode
+    from ragweft.loading.formats import file_format
+
+    if path.is_dir():
+        raise LoadError(f"{file}: is a folder; name a file in it, or index all of it with  ragweft sync {file}")
+    if file_format(path.resolve().name) is None and path.is_file():
+        try:
+            with path.open("rb") as opened:
+                data = opened.read(_SAMPLE)
+            # A longer one is not to be cut within a letter.
+            decode(data if len(data) < _SAMPLE else data.rpartition(b"\n")[0])
+        except (OSError, NotText):
+            return  # the loader says what is wrong
+        raise LoadError(
+            f"{file}: files of this type are not read, but it is text; give it a known suffix (.txt, .md)"
+        )
+
+
 def _nothing() -> None:
     """What has nothing to be closed."""
 
 
-def _print(inspection: Inspection, file: Path) -> None:
+def _print(inspection: Inspection, file: Path, recipe: Recipe) -> None:
     from ragweft.cli.render import on_terminal
 
     if not inspection.chunks:
@@ -108,10 +150,10 @@ def _print(inspection: Inspection, file: Path) -> None:
         return
     if not on_terminal():
         for chunk, head in zip(inspection.chunks, _heads(inspection), strict=True):
-            print(f"{head}\n{_context(chunk)}{chunk.text.strip(chr(10))}\n")
+            put(f"{head}\n{_context(chunk)}{chunk.text.strip(chr(10))}\n")
     else:
         _print_pretty(inspection)
-    print(_summary(inspection))
+    put(_summary(inspection, recipe))
 
 
 def _print_pretty(inspection: Inspection) -> None:
@@ -124,12 +166,12 @@ def _print_pretty(inspection: Inspection) -> None:
         colour = _COLOURS[number % len(_COLOURS)]
         console.print(Text(head, f"bold {colour}"))
         if chunk.context:
-            console.print(Text(_context(chunk).rstrip("\n"), "dim italic"))
+            console.print(Text(harmless(_context(chunk)).rstrip("\n"), "dim italic"))
         span = chunk.span
         shared = max(0, reached - span.start) if span is not None else 0
         body = Text()
-        body.append(chunk.text[:shared], f"dim {colour}")
-        body.append(chunk.text[shared:].rstrip("\n"), colour)
+        body.append(harmless(chunk.text[:shared]), f"dim {colour}")
+        body.append(harmless(chunk.text[shared:]).rstrip("\n"), colour)
         console.print(body)
         console.print()
         reached = span.end if span is not None else reached
@@ -138,32 +180,52 @@ def _print_pretty(inspection: Inspection) -> None:
 def _heads(inspection: Inspection) -> Iterator[str]:
     pairs = zip(inspection.chunks, inspection.tokens, inspection.context_tokens, strict=True)
     for number, (chunk, tokens, context) in enumerate(pairs, start=1):
-        lines = where(chunk)
-        path = f"  {' › '.join(chunk.headings)}" if chunk.headings else ""
-        yield f"[{number}] {lines}  {tokens} + {context} tokens{path}"
+        parts = [where(chunk), f"{tokens} + {context} tokens", " › ".join(chunk.headings)]
+        yield printable(f"[{number}] {'  '.join(filter(None, parts))}")
 
 
 def where(chunk: Chunk) -> str:
-    """The lines or pages a chunk covers."""
+    """The lines or pages a chunk covers; "" of a file that has neither, such as a letter."""
     if chunk.place is not None:
         return cited(*chunk.place)
-    return f"lines {chunk.lines[0]}-{chunk.lines[1]}" if chunk.lines else "somewhere"
+    if chunk.lines is None:
+        return ""
+    first, last = chunk.lines
+    return f"line {first}" if first == last else f"lines {first}-{last}"
 
 
 def _context(chunk: Chunk) -> str:
     return "".join(f"| {line}\n" for line in chunk.context.split("\n")) if chunk.context else ""
 
 
-def _summary(inspection: Inspection) -> str:
+def _summary(inspection: Inspection, recipe: Recipe) -> str:
     sizes = sorted(
         tokens + context for tokens, context in zip(inspection.tokens, inspection.context_tokens, strict=True)
     )
-    middle = sizes[len(sizes) // 2]
-    written = f"; {inspection.unwritten:,} contexts are still to be written" if inspection.unwritten else ""
-    return (
-        f"{len(sizes):,} chunks of {sizes[0]:,} to {sizes[-1]:,} tokens with their contexts, half of them up "
-        f"to {middle:,} (limit {inspection.size:,}){written}; {inspection.fingerprint}"
-    )
+    low, middle, high = sizes[0], sizes[len(sizes) // 2], sizes[-1]
+    if len(sizes) == 1:
+        said = f"1 chunk of {low:,} tokens with its context"
+    elif low == high:
+        said = f"{len(sizes):,} chunks of {low:,} tokens with their contexts"
+    else:
+        half = f", half of them up to {middle:,}" if len(sizes) > 2 else ""
+        said = f"{len(sizes):,} chunks of {low:,} to {high:,} tokens with their contexts{half}"
+    left = inspection.unwritten
+    verb = "is" if left == 1 else "are"
+    written = f"; {counted(left, 'context')} {verb} still to be written" if left else ""
+    return f"{said} (limit {inspection.size:,}){written}; {_how(recipe)}"
+
+
+def _how(recipe: Recipe) -> str:
+    """How a recipe cuts and places, for people."""
+    cutting, context = recipe.chunking, recipe.context
+    beside = {
+        "none": "without contexts",
+        "outline": "contexts from title and headings (outline)",
+        "llm": f"contexts written by {context.model}",
+    }
+    overlap = f"overlaps up to {cutting.overlap * 100:g} %" if cutting.overlap else "no overlaps"
+    return f"cut by {_CUT[cutting.strategy]}, {overlap}, {beside[context.kind]}"
 
 
 def _payload(inspection: Inspection, file: Path) -> dict[str, object]:

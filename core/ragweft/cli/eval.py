@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,6 @@ from ragweft.cli.options import (
     settle,
 )
 from ragweft.cli.session import guarded, say
-from ragweft.cli.wording import printable
 from ragweft.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -82,12 +80,13 @@ def evaluate_recipes(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Measure recipes on a dataset: quality, time and cost, and which differences are more than luck.
+    """Measure recipes on a dataset and compare them.
 
-    docs/evaluation.md says how to make a dataset of your own texts, and what each number means.
+    Told are quality, time and cost, and which differences are more than luck. docs/evaluation.md says how to
+    make a dataset of your own texts, and what each number means.
     """
     settings = settle(ctx, index=None, debug=debug)
-    with guarded(settings, interrupted=_RESUMABLE if work is not None else _INTERRUPTED), _warnings_said():
+    with guarded(settings, interrupted=_RESUMABLE if work is not None else _INTERRUPTED):
         from ragweft.cli.recipes import named_recipes
         from ragweft.evaluation import load_dataset
         from ragweft.evaluation.compare import compare
@@ -189,22 +188,3 @@ def _check_installed(*, plots: bool) -> None:
     for module, package in (("ir_measures", "ir-measures"), ("scipy", "scipy"), ("matplotlib", "matplotlib")):
         if find_spec(module) is None and (plots or module != "matplotlib"):
             raise MissingExtra(package=package, extra="eval")
-
-
-@contextmanager
-def _warnings_said() -> Iterator[None]:
-    """What the evaluation logs as a warning, on stderr as the other verbs say warnings."""
-    log = logging.getLogger("ragweft.evaluation")
-    handler = _Sayer(logging.WARNING)
-    log.addHandler(handler)
-    log.propagate, before = False, log.propagate
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.propagate = before
-
-
-class _Sayer(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        say(f"warning: {printable(record.getMessage())}")

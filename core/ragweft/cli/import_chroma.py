@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ragweft.cli.options import DebugOption, IndexOption, JsonOption, settle
-from ragweft.cli.session import UNREAD, guarded, opened
+from ragweft.cli.session import UNREAD, guarded, opened, put
 
 if TYPE_CHECKING:
     from ragweft.reports import SyncReport
@@ -56,9 +56,10 @@ def import_chroma(
     index: IndexOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Take over a Chroma collection: texts, metadata, and vectors of the same embedder. It is not changed.
+    """Take over a Chroma collection, which is not changed.
 
-    A server's token is taken from CHROMA_API_KEY. Exit status 3: done, but a record could not be taken over.
+    Texts and metadata are taken over, and vectors that are of the same embedder. A server's token is taken from
+    CHROMA_API_KEY. Exit status 3: done, but a record could not be taken over.
     """
     settings = settle(ctx, index=index, debug=debug)
     report = None
@@ -89,8 +90,17 @@ def _print(report: SyncReport, *, as_json: bool) -> None:
     if as_json:
         from ragweft.cli.payload import print_json, sync_payload
 
-        print_json({**sync_payload(report), "reused": report.reused})
+        anew = {"embedded_anew": report.embedded_anew, "why_anew": report.why_anew}
+        print_json({**sync_payload(report), "reused": report.reused, **anew})
         return
-    print("\n".join(report_lines(report)))
-    print(f"{'vectors':<10}{report.reused:,} taken over" if report.reused else "vectors   embedded anew")
+    put(*report_lines(report))
+    put(f"{'vectors':<10}{_vectors(report)}")
     say_troubles(report)
+
+
+def _vectors(report: SyncReport) -> str:
+    """What became of the vectors of the texts that were not known."""
+    said = [f"{report.reused:,} taken over"] * bool(report.reused)
+    said += [f"{report.embedded_anew:,} embedded anew"] * bool(report.embedded_anew)
+    why = f": {report.why_anew}" if report.why_anew else ""
+    return f"{', '.join(said)}{why}" if said else "known already"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragweft.cli.help import Verb
 from ragweft.cli.models_check import check
 from ragweft.cli.models_marks import runs_own_code
 from ragweft.cli.options import DebugOption, JsonOption, settle
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["models_app"]
 
 
+_CONTEXTS = "contexts"
+"""What models are for that neither embed nor rerank."""
+
+
 def models_app() -> typer.Typer:
     """The verb `models` with `check` below it."""
     app = typer.Typer(
@@ -29,7 +34,7 @@ def models_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(models)
-    app.command()(check)
+    app.command(cls=Verb)(check)
     return app
 
 
@@ -41,7 +46,7 @@ def models(
             "--for",
             metavar="PURPOSE",
             help="Say which to consider, and why, for: code, multilingual, budget, legal, finance, self-hosted"
-            " or english.",
+            " or english; or list those that write contexts.",
             show_default=False,
         ),
     ] = None,
@@ -54,9 +59,10 @@ def models(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """List known embedders and rerankers: sizes, windows, prices, and what 1M chunks would cost.
+    """List known embedders, rerankers and writers of contexts.
 
-    A model that is not listed works all the same.
+    Told are sizes, windows, prices, and what 1M chunks would cost. A model that is not listed works all the
+    same.
     """
     settings = settle(ctx, index=None, debug=debug)
     if ctx.invoked_subcommand is not None:
@@ -65,11 +71,14 @@ def models(
         ctx.obj = settings
         return
     with guarded(settings):
+        from ragweft.cli.models_writers import known_writers, print_writers
         from ragweft.providers.registry import load
 
-        wanted = _purpose(purpose)
-        if provider is not None and provider not in load().providers:
-            known = ", ".join(load().providers)
+        writing = purpose == _CONTEXTS
+        wanted = None if writing else _purpose(purpose)
+        providers = dict.fromkeys((*load().providers, *(model.provider for model in known_writers(None))))
+        if provider is not None and provider not in providers:
+            known = ", ".join(providers)
             raise typer.BadParameter(f"{provider!r} is not listed; listed: {known}", param_hint="--provider")
         advice = [] if wanted is None else _advice(wanted, provider)
         named = [one.model for one in advice]
@@ -77,16 +86,24 @@ def models(
             model
             for model in load().models
             if provider in (None, model.provider)
+            and not writing
             and (wanted is None or wanted in model.purposes or model in named)
         ]
+        writers = known_writers(provider) if wanted is None else []
         if as_json:
             from ragweft.cli.payload import print_json
 
-            print_json(_payload(purpose, shown, advice))
-        else:
+            told = [{"model": model.label, **asdict(model)} for model in writers]
+            print_json({**_payload(purpose, shown, advice), "writers": told})
+            return
+        if shown:
             from ragweft.cli.models_table import print_models
 
             print_models(shown, advice)
+        if writers:
+            if shown:
+                print()
+            print_writers(writers)
 
 
 def _purpose(text: str | None) -> Purpose | None:
@@ -96,7 +113,8 @@ def _purpose(text: str | None) -> Purpose | None:
         if purpose == text:
             return purpose
     if text is not None:
-        raise typer.BadParameter(f"{text!r} is none of {', '.join(PURPOSES)}", param_hint="--for")
+        known = ", ".join((*PURPOSES, _CONTEXTS))
+        raise typer.BadParameter(f"{text!r} is none of {known}", param_hint="--for")
     return None
 
 

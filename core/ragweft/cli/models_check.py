@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 from ragweft.cli.options import DebugOption, JsonOption, settle
-from ragweft.cli.session import FAILED, guarded
+from ragweft.cli.session import FAILED, guarded, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,7 +104,7 @@ class CheckedReranker:
 def check(
     ctx: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="MODEL", help="As in a recipe: voyage:voyage-4, cohere:rerank-v4.0-pro.")
+        str, typer.Argument(metavar="MODEL", help="As in a recipe: voyage:voyage-4, openai:gpt-6-luna.")
     ],
     dims: Annotated[
         int | None,
@@ -122,18 +122,27 @@ def check(
         bool,
         typer.Option("--rerank", help="Take a model that is not listed, or is both, for a reranker."),
     ] = False,
+    writes: Annotated[
+        bool,
+        typer.Option("--writes", help="Take a model that is not listed for one that writes contexts."),
+    ] = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Embed or rerank a text or two and compare what comes back with what the registry says.
+    """Try a model and compare it with what the registry says.
 
-    Tells the vector's size and length, or the scores, and the time and price of the call; of an embedder also
-    what a million chunks would cost in money, bytes and seconds.
+    It embeds or reranks a text or two. Tells the vector's size and length, or the scores, and the time and
+    price of the call; of an embedder also what a million chunks would cost in money, bytes and seconds.
     """
     settings = settle(ctx, index=None, debug=debug)
     with guarded(settings):
+        from ragweft.cli.models_writers import try_writer, writer_lines, writer_payload
+
         kind = _kind(name, dims, rerank=rerank)
-        if kind == "reranker":
+        if kind == "writer" or writes:
+            wrote = try_writer(name, base_url)
+            lines, payload = writer_lines(wrote), writer_payload(wrote)
+        elif kind == "reranker":
             tried = _try_reranker(name, base_url)
             lines, payload = _reranker_lines(tried), _payload(tried)
         else:
@@ -144,19 +153,21 @@ def check(
 
             print_json(payload)
         else:
-            print("\n".join(lines))
+            put(*lines)
         if payload["problems"]:
             raise typer.Exit(FAILED)
 
 
-def _kind(name: str, dims: int | None, *, rerank: bool) -> Kind:
+def _kind(name: str, dims: int | None, *, rerank: bool) -> Kind | Literal["writer"]:
     """What to take *name* for.
 
     Raises:
         RecipeError: it is a reranker and *dims* are asked of it, or an embedder that is not made for them, or a
             name without its provider.
     """
+    from ragweft.cli.models_writers import writers_alone
     from ragweft.errors import RecipeError
+    from ragweft.generation.models import find
     from ragweft.providers.registry import check_dims, load
 
     provider, _, own = name.partition(":")
@@ -167,6 +178,8 @@ def _kind(name: str, dims: int | None, *, rerank: bool) -> Kind:
                 f"{name} is a reranker and makes no vectors: name an embedder, or leave out --dims"
             )
         return "reranker"
+    if embedder is None and dims is None and (find(provider, own) is not None or writers_alone(provider)):
+        return "writer"
     if embedder is not None:
         check_dims(embedder, dims or embedder.dims)
     elif not own:

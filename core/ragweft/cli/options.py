@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ __all__ = [
 
 VARIABLE = "RAGWEFT_INDEX"
 DEFAULT = ".ragweft"
+_ADDRESS = re.compile(r"(https?):/+(.*)")
+"""A web address as a path holds it: with one of its slashes."""
 
 IndexOption = Annotated[
     Path | None,
@@ -122,11 +125,17 @@ def parse_where(text: str | None) -> Metadata | None:
 
 
 def check_paths(paths: Sequence[Path], folder: Path) -> None:
-    """Refuse a mistyped path before an index is made for it.
+    """Refuse what is no path, and a mistyped path before an index is made for it.
 
     Raises:
-        LoadError: *folder* holds no index yet and one of *paths* does not exist.
+        LoadError: one of *paths* is a web address, or *folder* holds no index yet and it does not exist.
     """
+    for path in paths:
+        if (address := _ADDRESS.match(str(path))) and not path.exists():
+            raise LoadError(
+                f"{address[1]}://{address[2]}: web pages are not synced; a program loads them: "
+                "index.add([ragweft.loading.load_url(URL)])"
+            )
     if (folder.expanduser() / "ledger.db").exists():
         return
     for path in paths:

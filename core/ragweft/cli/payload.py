@@ -23,11 +23,14 @@ __all__ = [
     "usage_payload",
 ]
 
+_ESCAPED = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+"""Control characters that JSON allows as they are and terminals obey."""
+
 
 def print_json(payload: Mapping[str, Any]) -> None:
     """One JSON object on stdout: indented for a person at a terminal, on one line for a program."""
     indent = 2 if sys.stdout.isatty() else None
-    print(json.dumps(payload, ensure_ascii=False, indent=indent))
+    print(json.dumps(payload, ensure_ascii=False, indent=indent).translate(_ESCAPED))
 
 
 def results_payload(results: Results) -> dict[str, Any]:

@@ -15,6 +15,10 @@ from ragweft.recipe import PRESETS, Context, Embedding, Recipe, load_recipe
 __all__ = ["changed_recipe", "named_recipes", "parse_spec"]
 
 
+_ANY_KIND = ("kind", "max_tokens")
+"""Settings of [context] that are not of kind llm alone."""
+
+
 def named_recipes(specs: Sequence[str]) -> dict[str, Recipe]:
     """The recipes of *specs* by name, in their order; without any the default one.
 
@@ -119,7 +123,15 @@ def _changed(recipe: Recipe, changes: Sequence[tuple[str, str, str]]) -> Recipe:
         setting = next(each for each in fields(getattr(recipe, section)) if each.name == key)
         values.setdefault(section, {})[key] = _value(text, setting)
     tables = {section: replace(getattr(recipe, section), **row) for section, row in values.items()}
-    return replace(recipe, **tables)
+    changed = replace(recipe, **tables)
+    usual = Context()
+    for key, value in values.get("context", {}).items():
+        if changed.context.kind != "llm" and key not in _ANY_KIND and value != getattr(usual, key):
+            raise RecipeError(
+                f"context.{key} is for contexts that a language model writes, and these are "
+                f"{changed.context.kind}: add context.kind=llm, or leave it out"
+            )
+    return changed
 
 
 def _value(text: str, setting: Field[Any]) -> object:

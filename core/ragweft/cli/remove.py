@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,7 @@ def remove(
     index: IndexOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Forget documents: by where they came from, by id, or by metadata.
+    """Forget documents by source, by id or by metadata.
 
     Files are left alone; a file that is still there comes back with the next sync of its folder.
     """
@@ -65,7 +66,9 @@ def _remove(index: Index, sources: list[str], ids: list[str], where: Metadata | 
     elif report.removed:
         print(f"removed {counted(report.removed, 'document')} in {report.seconds:.1f} s")
     else:
-        say("nothing removed: no document of the index matches")
+        ids_meant = " ".join(f"--id {shlex.quote(name)}" for name in sorted(index.ledger.states_of(sources)))
+        hint = f"; documents of that id are removed with  ragweft remove {ids_meant}" if ids_meant else ""
+        say(f"nothing removed: no document of the index matches{hint}")
 
 
 def _confirmed(index: Index, sources: list[str], ids: list[str], where: Metadata | None) -> bool:

@@ -14,10 +14,21 @@ from ragweft.cli.wording import money, printable, weights
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ragweft.cli.passage import Line, Mark
-    from ragweft.types import Citation, Hit, Origin, Results
+    from ragweft.cli.passage import Line
+    from ragweft.excerpts import Mark
+    from ragweft.types import Chunk, Citation, Hit, Origin, Results
 
-__all__ = ["Shown", "explanation", "on_terminal", "place_of", "plain_hit", "shown", "trace_lines", "why"]
+__all__ = [
+    "Shown",
+    "beside",
+    "explanation",
+    "on_terminal",
+    "place_of",
+    "plain_hit",
+    "shown",
+    "trace_lines",
+    "why",
+]
 
 WINDOW = 7
 """Lines of a passage."""
@@ -101,8 +112,8 @@ def why(hit: Hit) -> str:
     return " · ".join([f"score {figure(hit.score)}", *opinions])
 
 
-def explanation(hit: Hit) -> Iterator[str]:
-    """Every leg's opinion of a hit, one to a line, and the chunk's id."""
+def explanation(hit: Hit, find: Callable[[str], tuple[Mark, ...]]) -> Iterator[str]:
+    """Every leg's opinion of a hit, one to a line, what stands beside it, and the chunk's id."""
     rows = []
     for name, origin in _in_order(hit):
         label, unit = _LEGS.get(name, (name, "score"))
@@ -112,7 +123,24 @@ def explanation(hit: Hit) -> Iterator[str]:
         )
     for label, rank, score, normalised, share in rows:
         yield f"{label:<9} {rank:<5} {score:<12} normalised {normalised:<6} {share}"
+    yield f"context   {beside(hit.chunk) or 'none'}{_only_beside(hit.chunk, find)}"
     yield f"chunk {printable(hit.chunk.id)}"
+
+
+def beside(chunk: Chunk) -> str:
+    """A chunk's context in one line."""
+    return " / ".join(filter(None, map(printable, chunk.context.split("\n"))))
+
+
+def _only_beside(chunk: Chunk, find: Callable[[str], tuple[Mark, ...]]) -> str:
+    """The question's words that its context holds and its text does not, as they are written there."""
+    seen = set[str]().union(*(mark.terms for mark in find(chunk.text)))
+    shown, words = beside(chunk), list[str]()
+    for mark in find(shown):
+        if mark.terms - seen:
+            seen |= mark.terms
+            words.append(shown[mark.start : mark.end])
+    return f"  (only here: {', '.join(words)})" if words else ""
 
 
 def trace_lines(results: Results) -> Iterator[str]:
@@ -133,14 +161,14 @@ def trace_lines(results: Results) -> Iterator[str]:
         yield f"degraded: {printable(sentence)}"
 
 
-def plain_hit(item: Shown, *, explain: bool) -> Iterator[str]:
+def plain_hit(item: Shown, find: Callable[[str], tuple[Mark, ...]], *, explain: bool) -> Iterator[str]:
     """A hit for a pipe: every line begins with `path:line: `, first the reasons, then the passage."""
     headings = heading_path(item.hit.citation)
     if item.rank is not None:
         reasons = f"{item.place}: [{item.rank}] {why(item.hit)}"
         yield f"{reasons} · {headings}" if headings else reasons
     if explain:
-        yield from (f"{item.place}: {line}" for line in explanation(item.hit))
+        yield from (f"{item.place}: {line}" for line in explanation(item.hit, find))
     yield from plain_lines(item.hit.citation, item.lines)
 
 

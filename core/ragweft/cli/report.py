@@ -98,11 +98,14 @@ def written(contexts: Contexts) -> str:
 
 
 def _contexts(estimate: Estimate) -> str:
+    waiting = f"{estimate.contexts_under_way:,} in a batch under way, paid for already"
     if not estimate.contexts:
-        return f"nothing to ask {estimate.context_model}, they are known"
+        known = waiting if estimate.contexts_under_way else "they are known"
+        return f"nothing to ask {estimate.context_model}, {known}"
+    more = f"; {waiting}" if estimate.contexts_under_way else ""
     return (
         f"{estimate.contexts:,} to be written by {estimate.context_model}, about {estimate.context_tokens:,} "
-        f"tokens ({estimate.context_basis})"
+        f"tokens ({estimate.context_basis}){more}"
     )
 
 
@@ -136,7 +139,7 @@ def say_troubles(report: SyncReport | Estimate) -> None:
     """Warnings, and the files that could not be read, on stderr: the first ten and how many more."""
     from ragweft.loading.walk import NOT_INSTALLED
 
-    for warning in report.warnings if isinstance(report, SyncReport) else ():
+    for warning in report.warnings:
         say(f"warning: {printable(warning)}")
     if isinstance(report, SyncReport) and (lacking := report.skipped.get(NOT_INSTALLED)):
         say(f"{counted(lacking, 'file')} more can be read after  pip install 'ragweft[files]'")

@@ -17,13 +17,14 @@ from ragweft.cli.options import (
     parse_where,
     settle,
 )
-from ragweft.cli.session import SYNC_INTERRUPTED, UNREAD, guarded, opened, say
+from ragweft.cli.session import SYNC_INTERRUPTED, UNREAD, guarded, opened, put, say
+from ragweft.cli.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragweft.cli.passage import WordFinder
     from ragweft.index import Index
+    from ragweft.lexical.finding import WordFinder
     from ragweft.reports import SyncReport
     from ragweft.types import Results
 
@@ -129,9 +130,9 @@ def _show(
     explain: bool,
     narrowed: bool,
 ) -> None:
-    from ragweft.cli.passage import WordFinder
     from ragweft.cli.render import on_terminal
     from ragweft.lexical import Analyzer
+    from ragweft.lexical.finding import WordFinder
 
     finder = WordFinder(results.query, Analyzer(language=index.recipe.lexical.language))
     if as_json:
@@ -157,9 +158,13 @@ def _print_context(results: Results, tokens: int, *, as_json: bool) -> None:
         print_json({"query": results.query, **context_payload(packed)})
         return
     if not packed.passages:
-        say("no hits: try other words" if not results else f"no hit fits into {tokens:,} tokens; allow more")
+        say(
+            "no hits: try other words"
+            if not results
+            else f"no hit fits into {counted(tokens, 'token')}; allow more"
+        )
         return
-    print(packed)
+    put(str(packed))
 
 
 def _print_json(results: Results, finder: WordFinder, report: SyncReport | None) -> None:
@@ -187,7 +192,7 @@ def _print_pretty(results: Results, finder: WordFinder, *, explain: bool) -> Non
     for rank, hit in enumerate(results, start=1):
         if rank > 1:
             terminal.gap()
-        reasons = [why(hit), *(explanation(hit) if explain else ())]
+        reasons = [why(hit), *(explanation(hit, finder.find) if explain else ())]
         terminal.hit(hit, finder.find, rank=rank, of=len(results), below=reasons)
     if explain:
         terminal.gap()
@@ -202,7 +207,7 @@ def _print_plain(results: Results, finder: WordFinder, *, explain: bool) -> None
             print()
         width = None if is_code(hit) else PLAIN_WIDTH
         item = shown(hit, finder.find, rank=rank, width=width)
-        print("\n".join(plain_hit(item, explain=explain)))
+        print("\n".join(plain_hit(item, finder.find, explain=explain)))
     if explain:
         print("\n" + "\n".join(trace_lines(results)))
 

@@ -15,7 +15,7 @@ from ragweft.errors import LoadError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ragweft.cli.passage import Mark
+    from ragweft.excerpts import Mark
     from ragweft.index import Index
     from ragweft.types import Hit
 
@@ -36,7 +36,10 @@ def show(
     index: IndexOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Print a chunk, or a document chunk by chunk, with line numbers."""
+    """Print a chunk or a document as it is stored.
+
+    A document is printed chunk by chunk, with line numbers.
+    """
     settings = settle(ctx, index=index, debug=debug)
     with guarded(settings), opened(settings) as opened_index:
         hits = _find(opened_index, name)
@@ -119,7 +122,9 @@ def _nothing(_text: str) -> tuple[Mark, ...]:
 
 
 def _remarks(hit: Hit) -> Iterator[str]:
+    from ragweft.cli.render import beside
+
     chunk = hit.chunk
     yield f"chunk {chunk.id}"
     if chunk.context:
-        yield f"context: {' / '.join(chunk.context.split(chr(10)))}"
+        yield f"context: {beside(chunk)}"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import typer  # noqa: TC002  # typer reads the annotations
 
 from ragweft.cli.options import DebugOption, IndexOption, JsonOption, settle
-from ragweft.cli.session import guarded, opened
+from ragweft.cli.session import guarded, opened, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ragweft.health import Status
+    from ragweft.health import HeldContexts, Status
     from ragweft.ledger.followers import FollowerState
     from ragweft.types import Tuning
 
@@ -29,7 +29,7 @@ def status(
     index: IndexOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Show what the index holds, how large it is and whether everything in it is level."""
+    """Show what the index holds and whether all of it is level."""
     settings = settle(ctx, index=index, debug=debug)
     with guarded(settings), opened(settings) as opened_index:
         found = opened_index.status()
@@ -38,7 +38,7 @@ def status(
 
             print_json(asdict(found))
         else:
-            print("\n".join(_lines(found)))
+            put(*_lines(found))
 
 
 def follower_lines(followers: Sequence[FollowerState]) -> Iterator[str]:
@@ -60,8 +60,15 @@ def _weight_lines(tuning: Tuning) -> Iterator[str]:
     yield from textwrap.wrap(f"because {tuning.reason}", _WIDTH)
 
 
+def _held(contexts: HeldContexts) -> str:
+    from ragweft.cli.wording import counted
+
+    by = f" by {contexts.model}" if contexts.model else ""
+    return f"{contexts.kind}{by} ({counted(contexts.documents, 'document')})"
+
+
 def _lines(found: Status) -> Iterator[str]:
-    from ragweft.cli.wording import human_bytes, money
+    from ragweft.cli.wording import counted, human_bytes, money
 
     rows = {
         "index": found.path,
@@ -72,16 +79,21 @@ def _lines(found: Status) -> Iterator[str]:
         "space": found.space,
         "pipeline": found.pipeline,
     }
+    if found.contexts:
+        rows["contexts"] = ", ".join(map(_held, found.contexts))
     if found.long_texts:
-        rows["too long"] = f"{found.long_texts:,} chunks above the model's window, embedded in parts"
+        rows["too long"] = f"{counted(found.long_texts, 'chunk')} above the model's window, embedded in parts"
     if found.incomplete:
-        rows["incomplete"] = f"{found.incomplete:,} documents lack contexts; the next sync asks for them again"
+        verb = "lacks" if found.incomplete == 1 else "lack"
+        lacking = f"{counted(found.incomplete, 'document')} {verb} contexts"
+        rows["incomplete"] = f"{lacking}; the next sync asks for them again"
     for name, value in rows.items():
         yield f"{name:<12}{value}"
+    for place, batch in enumerate(found.under_way):
+        yield f"{'' if place else 'under way':<12}{batch}; the next sync takes it in"
     yield f"{'spent':<12}{money(found.spent)}"
-    if len(found.spent_on) > 1 or found.spent.unanswered:
-        for paid in found.spent_on:
-            yield f"{'':<12}{paid.model}, {paid.purpose}: {money(paid.usage)}"
+    for paid in found.spent_on:
+        yield f"{'':<12}{paid.model}, {paid.purpose}: {money(paid.usage)}"
     for place, line in enumerate(_weight_lines(found.tuning)):
         yield f"{'' if place else 'weights':<12}{line}"
     for place, line in enumerate(follower_lines(found.followers)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragweft.cli.options import DebugOption, IndexOption, JsonOption, check_paths, settle
-from ragweft.cli.session import SYNC_INTERRUPTED, UNREAD, guarded, opened
+from ragweft.cli.session import SYNC_INTERRUPTED, UNREAD, guarded, opened, put, tried
 
 if TYPE_CHECKING:
     from ragweft.reports import Estimate, SyncReport
@@ -34,8 +34,9 @@ def sync(
         bool,
         typer.Option(
             "--dry-run",
-            help="Say what would be done and what it would cost; embed and store nothing. A model that would "
-            "write contexts may be sent one document to count, which is free.",
+            help="Say what would be done and what it would cost; embed and store nothing, no recipe either: "
+            "give it again to the sync that follows. A model that would write contexts may be sent one "
+            "document to count, which is free.",
         ),
     ] = False,
     max_usd: Annotated[
@@ -52,9 +53,11 @@ def sync(
     index: IndexOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Bring the index level with files and folders: new and changed ones in, deleted ones out.
+    """Bring the index level with files and folders.
 
-    Exit status 3: done, but a file could not be read.
+    New and changed ones are taken in, deleted ones forgotten.
+
+    Exit status 3: done, but a file could not be read, or most contexts not be written.
     """
     settings = settle(ctx, index=index, debug=debug)
     if watch and (dry_run or max_usd is not None):
@@ -68,14 +71,17 @@ def sync(
             from ragweft.cli.watch import require_watchfiles
 
             require_watchfiles()
-        with opened(settings, create=True, recipe=recipe) as opened_index:
-            from ragweft.cli.progress import Bar
+        from ragweft.cli.progress import Bar
 
-            if dry_run:
-                with Bar() as bar:
-                    estimate = opened_index.estimate(*paths, progress=bar)
-                print_estimate(estimate, opened_index.status().space, as_json=as_json)
-                return
+        if dry_run:
+            with tried(settings, recipe=recipe) as index_to_be, Bar() as bar:
+                estimate = index_to_be.estimate(*paths, progress=bar)
+                space = index_to_be.status().space
+            print_estimate(estimate, space, as_json=as_json)
+            if estimate.failed:
+                raise typer.Exit(UNREAD)
+            return
+        with opened(settings, create=True, recipe=recipe) as opened_index:
             with Bar() as bar:
                 report = opened_index.sync(*paths, progress=bar, max_usd=max_usd)
             _print(report, as_json=as_json)
@@ -83,7 +89,7 @@ def sync(
                 from ragweft.cli.watch import follow
 
                 follow(opened_index, paths, as_json=as_json)
-    if report is not None and report.failed:
+    if report is not None and (report.failed or report.contexts.mostly_failed):
         raise typer.Exit(UNREAD)
 
 
@@ -95,7 +101,7 @@ def _print(report: SyncReport, *, as_json: bool) -> None:
 
         print_json(sync_payload(report))
         return
-    print("\n".join(report_lines(report)))
+    put(*report_lines(report))
     say_troubles(report)
 
 
@@ -110,5 +116,5 @@ def print_estimate(estimate: Estimate, space: str, *, as_json: bool) -> None:
 
         print_json({**asdict(estimate), "space": space})
         return
-    print("\n".join(estimate_lines(estimate, space)))
+    put(*estimate_lines(estimate, space))
     say_troubles(estimate)

@@ -17,8 +17,9 @@ from ragweft.cli.wording import printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ragweft.cli.passage import Line, Mark
+    from ragweft.cli.passage import Line
     from ragweft.cli.render import Shown
+    from ragweft.excerpts import Mark
     from ragweft.types import Citation, Hit
 
 __all__ = ["Terminal", "say_softly"]

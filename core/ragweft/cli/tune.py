@@ -18,7 +18,7 @@ from ragweft.cli.options import (
     SplitOption,
     settle,
 )
-from ragweft.cli.session import FAILED, guarded, opened, say
+from ragweft.cli.session import FAILED, guarded, opened, put, say
 from ragweft.cli.wording import counted, printable
 
 if TYPE_CHECKING:
@@ -58,10 +58,11 @@ def tune(
     index: IndexOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Choose by labelled questions how much meaning, words, closeness and documents count in a search.
+    """Choose by labelled questions what counts in a search.
 
-    Weights are kept only if questions they were not chosen by are answered better, by more than luck; otherwise
-    the index stays as it is and the exit status is 1. docs/evaluation.md says how to label.
+    That is how much meaning, words, closeness and documents weigh. Weights are kept only if questions they were
+    not chosen by are answered better, by more than luck; otherwise the index stays as it is and the exit status
+    is 1. docs/evaluation.md says how to label.
     """
     settings = settle(ctx, index=index, debug=debug)
     if reset and (labels is not None or dry_run):
@@ -129,7 +130,7 @@ def _reset(index: Index, *, as_json: bool) -> None:
 
         print_json({"before": asdict(before), "after": asdict(after)})
     else:
-        print(f"now: {after.reason}")
+        put(f"now: {after.reason}")
 
 
 def _print(report: TuningReport) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragweft.cli.options import DebugOption, IndexOption, JsonOption, settle
-from ragweft.cli.session import FAILED, guarded, opened
+from ragweft.cli.session import FAILED, guarded, opened, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +27,10 @@ def verify(
     index: IndexOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Compare the ledger with every follower and mend what differs.
+    """Compare the index's parts with each other and mend them.
 
-    Exit status 1: something is still wrong.
+    The ledger is the truth; every follower that differs from it is mended. Exit status 1: something is still
+    wrong.
     """
     settings = settle(ctx, index=index, debug=debug)
     sound = True
@@ -44,7 +45,7 @@ def verify(
 
             print_json(asdict(verdict))
         else:
-            print("\n".join(_lines(verdict, repair=repair)))
+            put(*_lines(verdict, repair=repair))
     if not sound:
         raise typer.Exit(FAILED)
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ragweft.types import Tuning, Usage
 
-__all__ = ["counted", "human_bytes", "money", "printable", "weights"]
+__all__ = ["counted", "harmless", "human_bytes", "money", "printable", "weights"]
 
 _TAB = 4
 _CONTROLS = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)), "\N{REPLACEMENT CHARACTER}")
+_LINE_END = re.compile(r"\r(?=\n|\Z)")
+_COMMANDS = {code: shown for code, shown in _CONTROLS.items() if chr(code) not in "\n\t"}
 
 
 def printable(text: str) -> str:
     """*text* without anything a terminal would obey; tabs become spaces, white space at its end is dropped."""
     text = text.rstrip().expandtabs(_TAB)
     return text if text.isprintable() else text.translate(_CONTROLS)
+
+
+def harmless(text: str) -> str:
+    """*text* of any number of lines, without what a terminal would obey beyond line breaks and tabs."""
+    return _LINE_END.sub("", text).translate(_COMMANDS)
 
 
 def weights(tuning: Tuning) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ragweft.context.estimating import ContextEstimate
     from ragweft.context.writing import ContextStats
     from ragweft.protocols import Contextualizer, Progress
-    from ragweft.reports import Failure
+    from ragweft.reports import BatchUnderWay, Failure
     from ragweft.types import Chunk, Document
 
 __all__ = ["AskingContextualizer"]
@@ -62,6 +62,11 @@ class AskingContextualizer(Protocol):
     @property
     def stats(self) -> ContextStats:
         """What was done so far."""
+        ...
+
+    @property
+    def under_way(self) -> Sequence[BatchUnderWay]:
+        """What was asked for by the batch and is not taken in yet."""
         ...
 
     def unfinished(self, document_id: str) -> Sequence[Failure]:

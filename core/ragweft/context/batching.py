@@ -21,14 +21,18 @@ from ragweft.context.memory import OpenBatch, Pending
 from ragweft.errors import BudgetExceeded, ProviderError
 from ragweft.generation.accounting import held
 from ragweft.generation.values import Declined
+from ragweft.progress import silent
 from ragweft.types import digest_of
 
 if TYPE_CHECKING:
     from ragweft.context.memory import ContextMemory
-    from ragweft.context.planning import Ask, Group
-    from ragweft.generation.values import BatchGenerator, Prompt, Reply
+    from ragweft.context.planning import Ask, Group, Job
+    from ragweft.generation.values import BatchGenerator, BatchState, Prompt, Reply
+    from ragweft.protocols import Progress
 
 __all__ = ["Batching", "name_of"]
+
+_ADVICE = "you may stop and run the same command later"
 
 _MOST_PROMPTS = 10_000
 _MOST_BYTES = 32 * 2**20
@@ -49,13 +53,12 @@ class _Prompted:
     prompt: Prompt
 
 
-def name_of(ask: Ask, maker: str) -> str:
-    """What the prompt for *ask* is called in a batch: the same whenever the same is asked of the same text.
+def name_of(job: Job, place: int, maker: str) -> str:
+    """What the prompt for the chunk at *place* is called in a batch: the same whenever the same is asked.
 
     Whatever the document is called: one that is moved while a batch is under way has its answers.
     """
-    job = ask.job
-    return digest_of(maker, job.digest.hex(), job.nears[ask.place].hex()).hex()
+    return digest_of(maker, job.digest.hex(), job.nears[place].hex()).hex()
 
 
 class Batching:
@@ -71,6 +74,7 @@ class Batching:
         answer: int,
         wait: float,
         poll: float,
+        progress: Progress = silent,
     ) -> None:
         """*answer*: tokens of an answer. Batches are waited for *wait* seconds, and looked at every *poll*."""
         self._generator = generator
@@ -80,6 +84,9 @@ class Batching:
         self._answer = answer
         self._wait = wait
         self._poll = poll
+        self._progress = progress
+        self._states: dict[str, BatchState] = {}
+        """What the service last said of each batch."""
 
     def run(self, groups: Sequence[Group], taken: Taken) -> dict[str, str]:
         """Have *groups* answered, and every older batch taken in; *taken* hears of each answer.
@@ -113,7 +120,9 @@ class Batching:
         return waiting
 
     def _prompted(self, group: Group, ask: Ask) -> _Prompted:
-        return _Prompted(name=name_of(ask, self._maker), ask=ask, prompt=group.prompt(ask, lasting=True))
+        return _Prompted(
+            name=name_of(ask.job, ask.place, self._maker), ask=ask, prompt=group.prompt(ask, lasting=True)
+        )
 
     def _recover(self) -> None:
         """Find the batches that were handed over by a process that ended before it could note their names."""
@@ -195,11 +204,20 @@ class Batching:
             left = [batch for batch in left if not self._ended(batch, taken, answered)]
             if not left or time.monotonic() >= until:
                 break
+            self._tell(left)
             time.sleep(min(pause, max(0.0, until - time.monotonic())))
             pause = min(pause * _GROWTH, max(self._poll, _LONGEST_POLL))
         return {
             name: str(batch.remote) for batch in left for name, one in batch.pending.items() if not one.done
         }
+
+    def _tell(self, left: Sequence[OpenBatch]) -> None:
+        """Say what is waited for, and how much of it the service has done."""
+        first = str(left[0].told(self._model))
+        said = first if len(left) == 1 else f"{first} and {len(left) - 1:,} more"
+        states = [self._states[batch.mark] for batch in left]
+        done, total = sum(state.done for state in states), sum(state.total for state in states)
+        self._progress(f"waiting for {said}; {_ADVICE}", done, total)
 
     def _ended(self, batch: OpenBatch, taken: Taken, answered: set[str]) -> bool:
         remote = batch.remote or ""
@@ -209,6 +227,7 @@ class Batching:
             # Forgotten by the service, or another account's: what was in it is asked for anew.
             self._memory.end_batch(batch.mark)
             return True
+        self._states[batch.mark] = state
         if not state.ended:
             return False
         if state.failed:

@@ -34,6 +34,8 @@ class ContextEstimate:
     chunks: int = 0
     known: int = 0
     """Of these, those whose context is kept and fits."""
+    under_way: int = 0
+    """Of these, those that are in a batch under way."""
     calls: int = 0
     tokens: Tokens = field(default_factory=Tokens)
     """About what the calls would be billed as, if the service keeps what it is sent."""
@@ -44,17 +46,21 @@ class ContextEstimate:
     model: str = ""
     basis: str = ""
     """What the count of tokens rests on, in words."""
+    doubts: tuple[str, ...] = ()
+    """What stands in the way of asking, as far as that is known."""
 
     def __add__(self, other: ContextEstimate) -> ContextEstimate:
         return ContextEstimate(
             chunks=self.chunks + other.chunks,
             known=self.known + other.known,
+            under_way=self.under_way + other.under_way,
             calls=self.calls + other.calls,
             tokens=self.tokens + other.tokens,
             usd=_sum(self.usd, other.usd),
             usd_at_most=_sum(self.usd_at_most, other.usd_at_most),
             model=other.model or self.model,
             basis=other.basis or self.basis,
+            doubts=tuple(dict.fromkeys(self.doubts + other.doubts)),
         )
 
 

@@ -18,7 +18,9 @@ from ragweft.context.rough import RoughTokenizer
 from ragweft.context.writing import ContextStats, Writer, batching_generator
 from ragweft.errors import RecipeError
 from ragweft.generation import as_generator
+from ragweft.progress import silent
 from ragweft.protocols import PlacelessContextualizer
+from ragweft.providers.doubts import Doubtful
 from ragweft.settings import OUTLINED
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from ragweft.context.memory import ContextMemory
     from ragweft.context.planning import Job
     from ragweft.protocols import Contextualizer, Progress, Tokenizer
-    from ragweft.reports import Failure
+    from ragweft.reports import BatchUnderWay, Failure
     from ragweft.types import Chunk, Document
 
 __all__ = ["PLACEMENTS", "ContextStats", "KnownContexts", "LLMContextualizer"]
@@ -123,6 +125,11 @@ class LLMContextualizer:
         return f"LLMContextualizer({self._generator.name})"
 
     @property
+    def model(self) -> str:
+        """What writes."""
+        return self._generator.name
+
+    @property
     def fingerprint(self) -> str:
         """Model, prompt, length and placement, and the outline that stands in."""
         return f"llm {self._maker} {self.placement} | {self._outline.fingerprint}"
@@ -199,7 +206,9 @@ class LLMContextualizer:
         density = self._density()
         if self._batch:
             wait = self._wait if items else 0.0
-            written = self._writer.by_batch(jobs, density=density, wait=wait, poll=self._poll)
+            written = self._writer.by_batch(
+                jobs, density=density, wait=wait, poll=self._poll, progress=progress or silent
+            )
         else:
             written = self._writer.one_by_one(jobs, density=density)
         if progress is not None and total:
@@ -233,6 +242,7 @@ class LLMContextualizer:
         asked_once(jobs)
         if supposed is not None:
             not_twice(jobs, supposed)
+        under_way = self._writer.leave_to_batches(jobs) if self._batch else 0
         known = sum(len(job.contexts) for job in jobs)
         generator, rough = self._generator, self._density()
         first = next((job for job in jobs if job.wanted), None)
@@ -251,7 +261,9 @@ class LLMContextualizer:
             group for job in jobs for group in self._writer.planned(job, job.wanted, density=scale.density)
         ]
         total = estimated(groups, generator, scale, most=self._writer.answer, batch=self._batch)
-        return total + ContextEstimate(chunks=known, known=known)
+        doubts = tuple(generator.doubts()) if groups and isinstance(generator, Doubtful) else ()
+        more = ContextEstimate(chunks=known + under_way, known=known, under_way=under_way, doubts=doubts)
+        return total + more
 
     def placeless(self, document: Document, chunk: Chunk) -> str:
         """The context of *chunk* without the name of its file, which a model is never told."""
@@ -285,6 +297,12 @@ class LLMContextualizer:
             for place in job.wanted:
                 job.settle(place, self._stand_in(job, place, round(length)))
         return self._placed(job)
+
+    @property
+    def under_way(self) -> list[BatchUnderWay]:
+        """As `AskingContextualizer.under_way`."""
+        name = self._generator.name
+        return [batch.told(name) for batch in self._memory.open_batches(name)]
 
     def close(self) -> None:
         """Let go of connections; idempotent."""

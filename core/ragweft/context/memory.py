@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from ragweft.reports import BatchUnderWay
+
 __all__ = ["ContextMemory", "Kept", "Measure", "Missing", "OpenBatch", "PassingMemory", "Pending"]
 
 
@@ -83,6 +85,11 @@ class OpenBatch:
     """Unix time."""
     pending: Mapping[str, Pending] = field(default_factory=dict[str, Pending])
     """By name."""
+
+    def told(self, model: str) -> BatchUnderWay:
+        """The batch as reports tell it, of *model*."""
+        left = sum(not one.done for one in self.pending.values())
+        return BatchUnderWay(model=model, name=self.remote or "", contexts=left, since=self.created)
 
 
 class ContextMemory(Protocol):

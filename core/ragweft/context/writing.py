@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ragweft.context.memory import ContextMemory, OpenBatch
     from ragweft.context.planning import Ask, Group, Job
     from ragweft.generation.values import Generator, Prompt, Reply
-    from ragweft.protocols import Tokenizer
+    from ragweft.protocols import Progress, Tokenizer
 
 __all__ = ["ContextStats", "Writer", "batching_generator"]
 
@@ -120,6 +120,19 @@ class Writer:
         if more.replies:
             self._memory.add_measure(self._generator.name, more)
 
+    def leave_to_batches(self, jobs: Sequence[Job]) -> int:
+        """Take from what *jobs* want that which is in a batch under way; returns how much that is."""
+        names = {
+            name
+            for batch in self._memory.open_batches(self._generator.name)
+            for name, one in batch.pending.items()
+            if not one.done
+        }
+        before = sum(len(job.wanted) for job in jobs)
+        for job in jobs if names else ():
+            job.wanted = [place for place in job.wanted if name_of(job, place, self._maker) not in names]
+        return before - sum(len(job.wanted) for job in jobs)
+
     def one_by_one(self, jobs: Sequence[Job], *, density: float) -> Iterator[None]:
         """Ask for what *jobs* want; yields after each chunk.
 
@@ -151,7 +164,9 @@ class Writer:
             window //= 2
             todo = [(job, sorted(places)) for job, places in shorter.values()]
 
-    def by_batch(self, jobs: Sequence[Job], *, density: float, wait: float, poll: float) -> Iterator[None]:
+    def by_batch(
+        self, jobs: Sequence[Job], *, density: float, wait: float, poll: float, progress: Progress
+    ) -> Iterator[None]:
         """The same by batches, which are waited for *wait* seconds and looked at every *poll*.
 
         Raises:
@@ -161,7 +176,7 @@ class Writer:
         batches = batching_generator(self._generator)
         groups = [group for job in jobs for group in self.planned(job, job.wanted, density=density)]
         asks = {
-            name_of(ask, self._maker): (ask, group.prompt(ask, lasting=True))
+            name_of(ask.job, ask.place, self._maker): (ask, group.prompt(ask, lasting=True))
             for group in groups
             for ask in group.asks
         }
@@ -173,6 +188,7 @@ class Writer:
             answer=self.answer,
             wait=wait,
             poll=poll,
+            progress=progress,
         )
         done: list[None] = []
 

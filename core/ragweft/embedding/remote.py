@@ -23,6 +23,7 @@ from ragweft.embedding.wires.decoding import unit_vectors
 from ragweft.errors import BudgetExceeded, ProviderError
 from ragweft.providers.background import abandoned, awaited, released
 from ragweft.providers.dialogue import answered, answered_async
+from ragweft.providers.doubts import obstacles
 from ragweft.providers.metering import Charge, charge, reserved
 from ragweft.providers.owned import PerProcess
 from ragweft.providers.policy import DOCUMENTS, QUERIES, Deadline
@@ -84,6 +85,10 @@ class RemoteEmbedder:
             MissingExtra: the service's package is not installed.
         """
         return self._connection.get()
+
+    def doubts(self) -> list[str]:
+        """As `Doubtful.doubts`."""
+        return obstacles(self._connection.get)
 
     @property
     def usd_per_million(self) -> float | None:

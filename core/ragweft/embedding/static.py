@@ -128,7 +128,7 @@ class _Files:
         return self._table[:, :dims]
 
     def full(self, dims: int) -> Vectors:
-        """The same in float32: a bulk gather is 3.8 times as fast as from float16; a lone query needs it not."""
+        """The same in float32: a bulk gather is 3.8 times as fast as from float16; one query needs it not."""
         return self._once("full", dims, lambda table: table)
 
     def unit(self, dims: int) -> Vectors:

@@ -6,6 +6,7 @@ price is not known. Every entry says where its facts come from, and when its pri
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ragweft.generation.values import Keeps, Tokens
 
-__all__ = ["GeneratingModel", "find", "known_models"]
+__all__ = ["GeneratingModel", "doubt_of", "find", "known_models"]
 
 _MILLION = 1e6
 
@@ -127,6 +128,17 @@ def find(provider: str, name: str) -> GeneratingModel | None:
         model for model in own if name.startswith(f"{model.name}-") and _is_date(name[len(model.name) + 1 :])
     ]
     return next(iter((*exact, *dated)), None)
+
+
+def doubt_of(provider: str, name: str) -> str:
+    """What to say of a model of *provider* that is not known: which one may be meant, or what is known."""
+    own = [model.name for model in known_models() if model.provider == provider]
+    if not own:
+        return "set [context] usd_input and usd_output"
+    close = difflib.get_close_matches(name, own, n=1)
+    if close:
+        return f"did you mean {provider}:{close[0]}?"
+    return f"is the name right? known: {', '.join(f'{provider}:{known}' for known in own)}"
 
 
 def _scaled(price: float | None, share: float) -> float | None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ragweft.errors import ProviderError
 from ragweft.generation.accounting import about, as_tokens, bound, held, purpose_now
+from ragweft.generation.models import doubt_of
 from ragweft.generation.values import BatchWire, ChatWire, Declined, Prompt, Reply, Tokens
+from ragweft.providers.doubts import obstacles
 from ragweft.providers.failures import failure_of
 from ragweft.providers.metering import Charge, charge
 from ragweft.providers.owned import PerProcess
@@ -55,10 +57,11 @@ class RemoteGenerator:
         window: int | None,
         at_once: int,
         batches: bool = False,
+        at_home: bool = True,
     ) -> None:
         """*connect* is called at first use in a process: an index opens without key, package or network.
 
-        *batches*: its wire is a `BatchWire`.
+        *batches*: its wire is a `BatchWire`. *at_home*: it is the provider's own service.
         """
         self._connection = PerProcess(connect)
         weakref.finalize(self, _let_go, self._connection)
@@ -67,6 +70,7 @@ class RemoteGenerator:
         self.window = window
         self.at_once = at_once
         self._takes_batches = batches
+        self._at_home = at_home
 
     def __repr__(self) -> str:
         return f"RemoteGenerator({self.name})"
@@ -102,6 +106,18 @@ class RemoteGenerator:
             MissingExtra: the service's package is not installed.
         """
         return self._call(lambda wire: wire.count(prompt, seconds=_COUNTING.timeout), _COUNTING)
+
+    def doubts(self) -> list[str]:
+        """As `Doubtful.doubts`: no key, no package, a name of no known price."""
+        found = obstacles(self._connection.get)
+        if self.model.input is None or self.model.output is None:
+            found.append(f"{self.name}: its price is not known; {self._named_so()}")
+        return found
+
+    def _named_so(self) -> str:
+        if not self._at_home:  # a server of one's own calls its models as it likes
+            return "set [context] usd_input and usd_output"
+        return doubt_of(self.model.provider, self.model.name)
 
     @property
     def batches(self) -> bool:

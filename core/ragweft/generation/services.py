@@ -188,6 +188,7 @@ def connect(provider: str, name: str, settings: Generation, *, key: str | None =
         window=settings.window or model.plain_window or service.window,
         at_once=settings.at_once,
         batches=service.batches and at_home,
+        at_home=not settings.base_url and at_home,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ragweft.context.estimating import ContextEstimate
 from ragweft.ingestion.pipeline import batched
 from ragweft.protocols import PricedEmbedder, WindowedEmbedder
+from ragweft.providers.doubts import Doubtful
 from ragweft.reports import Estimate
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def estimated(pipeline: Pipeline, pending: Iterable[Loaded], tally: Tally) -> Es
     price = (
         embedder.usd_per_million if isinstance(embedder, PricedEmbedder) else getattr(embedder, "price", 0.0)
     )
+    doubts = embedder.doubts() if texts and isinstance(embedder, Doubtful) else ()
     embedding = None if price is None else tokens * price / 1e6
     return Estimate(
         documents=documents,
@@ -54,11 +56,13 @@ def estimated(pipeline: Pipeline, pending: Iterable[Loaded], tally: Tally) -> Es
         tokens=tokens,
         usd=None if embedding is None or contexts.usd is None else embedding + contexts.usd,
         contexts=contexts.calls,
+        contexts_under_way=contexts.under_way,
         context_model=contexts.model,
         context_tokens=contexts.tokens.total,
         context_usd=contexts.usd,
         context_usd_at_most=contexts.usd_at_most,
         context_basis=contexts.basis,
         long_texts=long,
+        warnings=tuple(dict.fromkeys((*contexts.doubts, *doubts))),
         seconds=time.perf_counter() - started,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -165,6 +166,10 @@ class Pipeline:
     def take_failures(self) -> Sequence[Failure]:
         """Why contexts could not be had since this was last called; from now on they are asked for again."""
         return self._placing.take_failures()
+
+    def telling(self) -> AbstractContextManager[None]:
+        """As `Placing.telling`."""
+        return self._placing.telling()
 
     @property
     def contexts(self) -> Contexts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ragweft.chunking.lines import numbered
@@ -100,6 +101,21 @@ class Placing:
         """Why contexts could not be had since this was last called; from now on they are asked for again."""
         return self._asking.take_failures() if self._asking is not None else ()
 
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Have a Ctrl-C within the block carry, as notes, what was paid for and is not lost by it."""
+        before = self.contexts.written
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if written := self.contexts.written - before:
+                error.add_note(f"{written:,} contexts that were paid for are kept, and not paid for again")
+            for batch in self._asking.under_way if self._asking is not None else ():
+                error.add_note(
+                    f"{batch} goes on at {batch.model.partition(':')[0]}: the same command takes it in"
+                )
+            raise
+
     @property
     def contexts(self) -> Contexts:
         """What a model has written so far."""
@@ -108,7 +124,9 @@ class Placing:
         stats = self._asking.stats
         return Contexts(
             written=stats.made,
+            kept=stats.kept,
             failed=stats.failed,
+            under_way=sum(batch.contexts for batch in self._asking.under_way),
             fresh=stats.tokens.fresh,
             stored=stats.tokens.written,
             reread=stats.tokens.cached,

@@ -15,6 +15,7 @@ from ragweft.ingestion.pipeline import Loaded, Pipeline, batched
 from ragweft.ledger.writer import Commit, DocumentState
 from ragweft.loading import Failed, Found, discover, source_uri
 from ragweft.reports import Failure, SyncReport
+from ragweft.uris import display_path
 
 if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
@@ -47,6 +48,7 @@ class Tally:
         self.added += commit.added
         self.updated += commit.updated
         self.removed += commit.removed
+        self.unchanged += len(commit.unchanged)
         self.chunks += commit.rows_born
         self.changed = self.changed or bool(commit.documents or commit.rows_died)
 
@@ -98,7 +100,7 @@ class Sync:
             LoadError: a path does not exist; nothing was done.
             ProviderError: the embedder failed; what was committed before stays.
         """
-        _check_exist(paths)
+        _check_exist(paths, self._ledger)
         for path in paths:
             self._run_one(path)
 
@@ -108,7 +110,7 @@ class Sync:
         Raises:
             LoadError: a path does not exist.
         """
-        _check_exist(paths)
+        _check_exist(paths, self._ledger)
         for root in paths:
             found, _, _ = self._discovered(root)
             yield from self._changed(found, self._ledger.synced_under(source_uri(root)), [], set())
@@ -179,7 +181,8 @@ class Sync:
             try:
                 document = self._loader.load(item.path)
             except (LoadError, MissingExtra) as error:
-                self.tally.failed.append(Failure(source=str(item.path), reason=str(error)))
+                reason = str(error).removeprefix(f"{display_path(item.path)}: ")
+                self.tally.failed.append(Failure(source=str(item.path), reason=reason))
                 # What could not be read for now keeps its last version; what is no text any more has none.
                 known = isinstance(error, LoadError) and not isinstance(error.__cause__, OSError)
                 if state is not None and known:
@@ -203,10 +206,9 @@ class Sync:
         self._progress("indexing", len(found), len(found))
 
 
-def _check_exist(paths: Sequence[Path]) -> None:
+def _check_exist(paths: Sequence[Path], ledger: Ledger) -> None:
     for path in paths:
         if not path.exists():
-            raise LoadError(
-                f"{path}: there is no such file or folder; check the name, or forget it with  "
-                f"ragweft remove {path}"
-            )
+            known = ledger.ids_under(source_uri(path))
+            advice = f", or forget it with  ragweft remove {path}" if known else ""
+            raise LoadError(f"{path}: there is no such file or folder; check the name{advice}")

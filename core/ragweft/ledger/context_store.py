@@ -9,10 +9,11 @@ as they are. What they are kept by, and when they fit, is said in `context.ident
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     Boolean,
@@ -41,6 +42,9 @@ from sqlalchemy.dialects.sqlite import insert
 from ragweft.context.memory import Kept, Measure, Missing, OpenBatch, Pending
 from ragweft.errors import IndexLocked
 from ragweft.ledger.database import Database, in_batches
+
+if TYPE_CHECKING:
+    from ragweft.reports import BatchUnderWay
 
 __all__ = ["CONTEXTS", "ContextStore"]
 
@@ -132,14 +136,17 @@ class ContextStore:
     """A `ContextMemory` in one SQLite file; safe to use from several threads, processes and after a fork."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Open *path*, creating it unless *read_only*: then a file that is not there is an empty one.
+        """Open *path*. A file that is not there is an empty one, made by the first that is kept in it.
 
         Raises:
             IndexDamaged: the file is not a database.
             IndexLocked: it cannot be written or shared.
         """
-        absent = read_only and not path.exists()
-        self._database = None if absent else Database(path, CONTEXTS, read_only=read_only)
+        self._path = path
+        self._read_only = read_only
+        self._lock = threading.Lock()
+        self._database: Database | None = None
+        self._found()
 
     def __len__(self) -> int:
         query = select(func.count()).select_from(kept_contexts)
@@ -272,6 +279,12 @@ class ContextStore:
                 connection.execute(delete(pendings).where(pendings.c.batch == number))
                 connection.execute(delete(batches).where(batches.c.id == number))
 
+    def under_way(self) -> list[BatchUnderWay]:
+        """Batches of every model that are not taken in yet, oldest first."""
+        models = self._read(select(batches.c.model).distinct(), {})
+        found = [batch.told(row.model) for row in models for batch in self.open_batches(row.model)]
+        return sorted(found, key=lambda batch: batch.since)
+
     def close(self) -> None:
         """Close the file; idempotent."""
         if self._database is not None:
@@ -300,14 +313,26 @@ class ContextStore:
         return int(rows[0][0]) if rows else None
 
     def _writing(self) -> Database:
-        if self._database is None:
+        if self._read_only:
             raise IndexLocked("contexts.db: the index is read-only; open it where it can be written")
+        with self._lock:
+            if self._database is None:
+                self._database = Database(self._path, CONTEXTS)
+            return self._database
+
+    def _found(self) -> Database | None:
+        """The file, if there is one by now."""
+        if self._database is None:
+            with self._lock:
+                if self._database is None and self._path.exists():
+                    self._database = Database(self._path, CONTEXTS, read_only=self._read_only)
         return self._database
 
     def _read(self, query: Executable, values: Mapping[str, Any]) -> list[Row[Any]]:
-        if self._database is None:
+        database = self._found()
+        if database is None:
             return []
-        with self._database.read() as connection:
+        with database.read() as connection:
             return list(connection.execute(query, values).all())
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from ragweft.errors import IndexDamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from ragweft.excerpts import Mark
     from ragweft.ledger.ledger import Ledger
     from ragweft.ledger.vector_store import VectorStore
     from ragweft.protocols import Tokenizer
@@ -20,8 +21,11 @@ __all__ = ["LedgerLibrary"]
 class LedgerLibrary:
     """A `packing.Library` over a ledger: what it says is of now, so whoever reads compares."""
 
-    def __init__(self, ledger: Ledger, store: VectorStore, tokenizer: Tokenizer) -> None:
-        """*tokenizer* counts."""
+    def __init__(
+        self, ledger: Ledger, store: VectorStore, tokenizer: Tokenizer, *, language: str = "english"
+    ) -> None:
+        """*tokenizer* counts; words are compared as in *language*."""
+        self._language = language
         self._ledger = ledger
         self._store = store
         self._tokenizer = tokenizer
@@ -50,3 +54,10 @@ class LedgerLibrary:
     def count(self, text: str) -> int:
         """Tokens of the static table."""
         return len(self._tokenizer.encode(text).ids)
+
+    def finder(self, query: str) -> Callable[[str], Sequence[Mark]]:
+        """What marks the words of *query* in a text as the word index finds them."""
+        from ragweft.lexical.analyzer import Analyzer
+        from ragweft.lexical.finding import WordFinder
+
+        return WordFinder(query, Analyzer(language=self._language)).find

@@ -65,7 +65,7 @@ facts = Table(
 )
 """Single values: uuid, schema version, generation, space, journal floor; `edition`, how many times the index
 was made over (absent: 0), and `recipe`, the ragweft.toml that came with that and is not written yet; see
-`word_weights`."""
+`word_weights` and `ingestion.given_parts`."""
 
 metadatas = Table(
     "metadatas",

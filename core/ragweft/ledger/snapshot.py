@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
 from ragweft.ledger.database import in_batches
 from ragweft.ledger.profile import newest_number, read_profile
-from ragweft.ledger.schema import ALIVE, INCOMPLETE, chunks, contexts, documents, facts, metadatas
+from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, metadatas
 from ragweft.places import unpacked_places
 from ragweft.types import Chunk, Document, Span, joined
 
@@ -279,6 +279,11 @@ class Snapshot:
         query = select(func.count()).select_from(chunks).where(chunks.c.died == ALIVE)
         return int(self._connection.execute(query).scalar_one())
 
+    def ever_born(self) -> int:
+        """Rows there ever were, the dead ones among them."""
+        found = self._connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
+        return int(found.scalar() or 0)
+
     def count_inputs(self, digests: Sequence[bytes]) -> int:
         """Living rows that were embedded from one of *digests*."""
         total = 0
@@ -292,10 +297,10 @@ class Snapshot:
         """Documents, also those without chunks."""
         return int(self._connection.execute(select(func.count()).select_from(documents)).scalar_one())
 
-    def count_incomplete(self) -> int:
-        """Documents with chunks whose context could not be had."""
-        query = select(func.count()).select_from(documents).where(documents.c.pipeline.endswith(INCOMPLETE))
-        return int(self._connection.execute(query).scalar_one())
+    def pipelines(self) -> dict[str, int]:
+        """How many documents were cut and placed in which way; see `schema.documents`."""
+        query = select(documents.c.pipeline, func.count()).group_by(documents.c.pipeline)
+        return {pipeline: int(count) for pipeline, count in self._connection.execute(query)}
 
 
 def _stored(row: RowMapping) -> StoredChunk:

@@ -71,6 +71,8 @@ class Commit:
     removed: int
     rows_born: int
     rows_died: int
+    unchanged: frozenset[str] = frozenset()
+    """Ids of documents given in chunks that have these very chunks: they were left as they are."""
 
     @property
     def documents(self) -> int:
@@ -120,7 +122,12 @@ class _Batch:
         ids = [item.document.id for item in self._prepared]
         known = self._keys(ids)
         self._refuse_mixtures(ids)
-        forgotten = self._keys(sorted(set(removed).difference(ids)), unless_since)
+        unchanged = self._unchanged(known)
+        if unchanged:
+            self._prepared = [item for item in self._prepared if item.document.id not in unchanged]
+            ids = [item.document.id for item in self._prepared]
+            known = {name: key for name, key in known.items() if name not in unchanged}
+        forgotten = self._keys(sorted(set(removed).difference(ids, unchanged)), unless_since)
         forgotten |= self._kill_by(numbers, generation)
         self._put_documents(known, generation)
         self._put_chunks(known, generation)
@@ -139,7 +146,28 @@ class _Batch:
             removed=len(forgotten),
             rows_born=self._born,
             rows_died=self._died,
+            unchanged=unchanged,
         )
+
+    def _unchanged(self, known: Mapping[str, int]) -> frozenset[str]:
+        """Ids of the documents whose chunks join those they are already."""
+        found: set[str] = set()
+        joining = {
+            item.document.id: item for item in self._prepared if item.joins and item.document.id in known
+        }
+        for some in in_batches(list(joining)):
+            query = select(documents.c.id, documents.c.digest, documents.c.pipeline).where(
+                documents.c.id.in_(some)
+            )
+            for state in self._connection.execute(query):
+                item = joining[state.id]
+                if (state.digest, state.pipeline) == (item.digest, item.pipeline):
+                    rows = [self._row(item, place, known[state.id], 0) for place in range(len(item.chunks))]
+                    living = self._living(known[state.id])
+                    _joined(rows, living)
+                    if all(_identity(row) in living for row in rows):
+                        found.add(state.id)
+        return frozenset(found)
 
     def _kill_by(self, numbers: Collection[int], generation: int) -> dict[str, int]:
         """Kill the chunks of some metadata; the documents, by id, that have no chunk left because of it."""

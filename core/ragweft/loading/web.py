@@ -40,6 +40,10 @@ _HEADERS = {
     "User-Agent": "ragweft",
 }
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_METADATA = frozenset(
+    map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192"))
+)
+"""Where Amazon, Google, Alibaba and Oracle answer beside 169.254.169.254, which is link-local."""
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _KINDS = {
@@ -67,12 +71,13 @@ class UrlLoader:
 
     Of a page the main part is taken, as Markdown; its scripts are not run, and nothing it refers to is fetched.
     Addresses of private networks and of this machine are refused, wherever a name or a redirect leads, unless
-    *allow_private*. A proxy named by the environment is used as other programs use it.
+    *allow_private*; link-local ones and those where a cloud tells its machines their keys always are. A proxy
+    named by the environment is used as other programs use it.
 
     Args:
         max_bytes: more is refused, compressed or not.
         seconds: for one URL, redirects included.
-        allow_private: fetch from addresses that are not public too.
+        allow_private: fetch from addresses of private networks and of this machine too.
         limits: what converting a file that is no text may take.
     """
 
@@ -271,25 +276,32 @@ def _addresses(url: httpx.URL, *, allow_private: bool, proxied: bool) -> list[st
             return []
         raise LoadError(f"{url.host} is not known; check the name and the network") from OSError(str(error))
     addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-    private = [address for address in addresses if not _is_public(address)]
-    if private and not allow_private:
-        raise LoadError(
-            f"{url.host} is {private[0]}, an address of this machine or a private network; allow_private=True "
-            "lets it be read"
-        )
+    for address in addresses:
+        ip = _unwrapped(address)
+        shown = url.host if address == url.host else f"{url.host} ({address})"
+        shown = f"{shown}, an address of this machine or a private network,"
+        if ip.is_link_local or ip in _METADATA:
+            # Whoever may fetch from here gets the keys of the machine, and a redirect is enough.
+            raise LoadError(f"{shown} is never read: there clouds tell machines their keys")
+        if not allow_private and not _is_public(address):
+            raise LoadError(f"{shown} is read only with allow_private=True")
     return addresses
 
 
 def _is_public(address: str) -> bool:
     """Whether an address belongs to the public internet, also when it is wrapped in another."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
-        if ip in _NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-        if inner:
-            return inner.is_global and not inner.is_multicast
+    ip = _unwrapped(address)
     return ip.is_global and not ip.is_multicast
+
+
+def _unwrapped(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address, or the one of the older kind that is wrapped in it."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if not isinstance(ip, ipaddress.IPv6Address):
+        return ip
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
 
 
 def _normal(url: str) -> str:

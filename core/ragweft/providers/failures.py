@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 __all__ = ["Failure", "failure_of", "scrubbed"]
 
@@ -23,6 +24,8 @@ _GATEWAYS = (504, 524)
 """Statuses of a gateway that gave up waiting for the server behind it."""
 _CODES = ("code", "type", "error_type")
 """Where bodies say for programs what is wrong."""
+_DEEPEST = 12
+"""Causes of an error that are looked through."""
 _LONGEST = 300
 """Characters of a service's message that are repeated: some answer with whole pages."""
 
@@ -83,6 +86,9 @@ class Failure:
     """Waiting will not help: the account has to be paid first, or the quota of the day is used up."""
     daily: bool = False
     """It is the quota of the day."""
+    nobody: str | None = None
+    """Nobody listens at this address, as `http://localhost:11434`; "" if it is not told where, None if somebody
+    may."""
 
     @property
     def retryable(self) -> bool:
@@ -115,19 +121,41 @@ def failure_of(error: BaseException) -> Failure | None:
         or _NETWORK.search(names)
         or _ANSWERS.search(names)
     ):
-        return Failure(status=None, message=message or type(error).__name__)
+        nobody = _address(error) if _turned_away(error) else None
+        return Failure(status=None, message=message or type(error).__name__, nobody=nobody)
     return None
 
 
 def scrubbed(text: str, secrets: Sequence[str]) -> str:
-    """*text* on one line, cut to a few hundred characters, without the *secrets*."""
+    """*text* on one line, cut to a few hundred characters, without the *secrets* and a full stop at its end.
+
+    What is said goes on behind it.
+    """
     for secret in secrets:
         # Services repeat a key in part: "Incorrect API key provided: sk-abcd...wxyz".
         if len(secret) >= 8:
             text = re.sub(re.escape(secret[:8]) + r"\S*", "[key]", text)
         text = text.replace(secret, "[key]") if secret else text
-    text = " ".join(text.split())
+    text = " ".join(text.split()).rstrip(".")
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _turned_away(error: BaseException | None) -> bool:
+    """Whether a connection was refused, below whatever libraries have made of it."""
+    for _ in range(_DEEPEST):
+        if error is None or isinstance(error, ConnectionRefusedError):
+            break
+        error = error.__cause__ or error.__context__
+    return isinstance(error, ConnectionRefusedError)
+
+
+def _address(error: BaseException) -> str:
+    """Where *error* says that it went: host and port, never a path."""
+    try:
+        url = urlsplit(str(getattr(getattr(error, "request", None), "url", "")))
+        return f"{url.scheme}://{url.hostname}:{url.port}" if url.port else f"{url.scheme}://{url.hostname}"
+    except (ValueError, RuntimeError):  # a port that is none; httpx has no request to show
+        return ""
 
 
 def _status(error: BaseException) -> int | None:

@@ -126,6 +126,8 @@ class Caller:
         self._secrets = tuple(secret for secret in secrets if secret)
         self._account = account or Account(at_once)
         self._model = model
+        self._met = False
+        """Somebody has answered, whatever was said."""
         self.at_once = at_once
 
     def call(
@@ -162,8 +164,10 @@ class Caller:
                     with self._account.places:
                         # Whoever was before it may have met a limit meanwhile.
                         if not self._wait_within(deadline):
-                            with self._judging(policy, attempt.retry_state), holding():
-                                return send()
+                            with self._judging(policy, attempt.retry_state, waits=True), holding():
+                                found = send()
+                            self._met = True
+                            return found
         raise AssertionError("tenacity ends with a result or an error")
 
     async def acall(
@@ -198,7 +202,9 @@ class Caller:
                             async with self._account.loop_places:
                                 if not self._wait_within(until):
                                     with self._judging(policy, attempt.retry_state), holding():
-                                        return await send()
+                                        found = await send()
+                                    self._met = True
+                                    return found
         except TimeoutError:
             raise self._overrun(until, failed) from None
         raise AssertionError("tenacity ends with a result or an error")
@@ -207,6 +213,9 @@ class Caller:
         """*failure* as the error a user sees."""
         said = scrubbed(failure.message, self._secrets)
         status = f"{failure.status}: " if failure.status is not None else ""
+        if failure.nobody and not self._met:
+            said = f"{self._service}: nothing answers at {failure.nobody}"
+            return ProviderError(f"{said}; {_start(self._service)}", retryable=False)
         advice = _advice(failure)
         return ProviderError(f"{self._service}: {status}{said}; {advice}", retryable=failure.retryable)
 
@@ -218,25 +227,29 @@ class Caller:
         return self.refused(Failure(status=None, message=said, timed_out=True))
 
     @contextmanager
-    def _judging(self, policy: Policy, state: RetryCallState) -> Iterator[None]:
+    def _judging(self, policy: Policy, state: RetryCallState, *, waits: bool = False) -> Iterator[None]:
+        """*waits*: there is time for many tries, and so to say at once that nobody will ever answer them."""
         try:
             yield
         except (RagweftError, TooLong):
             raise
         except Exception as error:  # noqa: BLE001  # judged, and raised again as one kind or another
-            judged = self._judged(error, policy, state)
+            judged = self._judged(error, policy, state, waits=waits)
             raise judged from judged.__cause__
 
-    def _judged(self, error: Exception, policy: Policy, state: RetryCallState) -> Exception:
+    def _judged(self, error: Exception, policy: Policy, state: RetryCallState, *, waits: bool) -> Exception:
         """What to raise for *error*. Its cause is a stand-in: SDKs' own errors show keys in a traceback."""
         failure = failure_of(error)
         told = scrubbed(f"{type(error).__name__}: {error}", self._secrets)
         judged: Exception
+        self._met = self._met or (failure is not None and failure.status is not None)
         if failure is None:
             if not isinstance(error, _UNREADABLE):
                 return error
             said = f"{self._service}: its answer could not be read ({told}); try again"
             judged = ProviderError(said, retryable=True)
+        elif failure.nobody and waits and not self._met:
+            judged = self.refused(failure)
         elif failure.retryable:
             by_service = failure.retry_after is not None
             wait = failure.retry_after if failure.retry_after is not None else _backoff(policy, state)
@@ -300,6 +313,13 @@ def _backoff(policy: Policy, state: RetryCallState) -> float:
 def _failure(state: RetryCallState) -> Failure:
     error = state.outcome.exception() if state.outcome is not None else None
     return error.failure if isinstance(error, _Again) else Failure(status=None, message="no answer")
+
+
+def _start(service: str) -> str:
+    """What to do where nobody listens."""
+    if service == "ollama":
+        return "is Ollama running? Start it with  ollama serve  , or set base_url to where it is"
+    return "is the server running, and is base_url where it is?"
 
 
 def _advice(failure: Failure) -> str:

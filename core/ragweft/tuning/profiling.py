@@ -201,10 +201,14 @@ def _asked(parts: Parts, *, generation: int, live: int, progress: Progress) -> T
 
 
 def _too_few(asked: int, answered: int) -> str:
-    said = f"{asked} titles, docstrings and comments of this one make a question"
+    if asked < 2:
+        said = f"{'only 1' if asked else 'no'} title, docstring or comment of this one makes a question"
+    else:
+        said = f"only {asked} titles, docstrings and comments of this one make a question"
     if asked >= _FEWEST:
-        said += f" and {answered} of these find their passage again"
-    return f"only {said}, {_FEWEST} are needed"
+        found = "1 of these finds its" if answered == 1 else f"{answered or 'none'} of these find their"
+        said += f" and {found} passage again"
+    return f"{said}, {_FEWEST} are needed"
 
 
 def _reason(found: Estimate, prior: Prior) -> str:

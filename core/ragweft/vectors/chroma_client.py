@@ -199,6 +199,8 @@ def cloud_backend(*, tenant: str | None, database: str | None, api_key: str | No
         )
 
     place = "Chroma Cloud"
+    if not (api_key or os.environ.get("CHROMA_API_KEY")):
+        raise ProviderError(f"{place}: no api_key was given; set CHROMA_API_KEY", retryable=False)
     return Backend(
         client=_connected(connect, place, embedded=False),
         place=place,
@@ -250,9 +252,14 @@ def _translation(error: BaseException, place: str, action: str, *, embedded: boo
     import httpx
     from chromadb.errors import ChromaError, InternalError, RateLimitError
 
-    unreachable = isinstance(error, httpx.TransportError) or "Could not connect" in text
+    unreachable = isinstance(error, httpx.TransportError)
     # A plain ChromaError stands for a status without a name: a gateway's 502, 503, 504.
     busy = isinstance(error, (InternalError, RateLimitError)) or type(error) is ChromaError
+    if "Could not connect" in text:
+        # What chromadb says of it names no address, and its class of error means something else.
+        return ProviderError(
+            f"{place}: could not {action}; check the address and that a server runs there", retryable=True
+        )
     if unreachable or busy:
         return ProviderError(f"{what}: check that it runs, and try again", retryable=True)
     return ProviderError(f"{what}: check address, credentials and quota", retryable=False)

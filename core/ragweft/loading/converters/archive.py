@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
@@ -86,14 +87,39 @@ class Archive:
         """
         return read_xml(self.read(name), name)
 
-    def forbid_declarations(self) -> None:
+    def check_root(self, name: str, root: str) -> None:
+        """See that an entry is XML to its end, below an element *root*; readers may find nothing in others.
+
+        Raises:
+            LoadError: it is not, or cannot be unpacked.
+        """
+        parser = expat.ParserCreate(namespace_separator=" ")
+        found: list[str] = []
+
+        def start(tag: str, _attributes: dict[str, str]) -> None:
+            found.append(_local(tag))
+            parser.StartElementHandler = None
+
+        parser.StartElementHandler = start
+        try:
+            with self._file.open(name) as part:
+                parser.ParseFile(part)
+        except (*_UNPACKING, expat.ExpatError, LookupError, ValueError) as error:
+            raise LoadError(f"is damaged: {name} is no XML ({error}); save it anew") from error
+        if found != [root]:
+            raise LoadError(f"is damaged: {name} holds no {root}; save it anew")
+
+    def forbid_declarations(self, names: Iterable[str] | None = None) -> None:
         """Office files declare no document types: what does is made to hurt its reader.
+
+        Args:
+            names: the entries to look at; None: all that are XML by their names.
 
         Raises:
             LoadError: an entry declares one, or cannot be read as far as its root: other readers know encodings
                 in which this one would not see a declaration.
         """
-        for name in sorted(self.names):
+        for name in sorted(self.names if names is None else self.names.intersection(names)):
             if name.lower().endswith(_XML_SUFFIXES):
                 try:
                     with self._file.open(name) as part:

@@ -24,13 +24,13 @@ _ENCRYPTION = "META-INF/encryption.xml"
 _PAGES = frozenset(("application/xhtml+xml", "text/html", "text/x-oeb1-document"))
 
 
-def read(data: bytes, limits: Limits) -> Converted:
+def read(book: bytes, limits: Limits) -> Converted:
     """The text of a book as Markdown; places are `section 1`, `section 2` … in reading order.
 
     Raises:
         LoadError: it is encrypted, damaged, no book, or has too many sections.
     """
-    archive = open_archive(data, limits)
+    archive = open_archive(book, limits)
     root = archive.xml(_CONTAINER).first("rootfile")
     path = unquote(root.attributes.get("full-path", "")) if root is not None else ""
     if not path:
@@ -45,18 +45,22 @@ def read(data: bytes, limits: Limits) -> Converted:
     if not _encrypted(archive).isdisjoint(spine):
         raise LoadError("is encrypted for its buyer (DRM); no other program can read it")
     writer = Writer()
-    missing: list[Json] = [number for number, name in enumerate(spine, 1) if name not in archive.names]
+    missing: list[Json] = []
     for number, name in enumerate(spine, 1):
-        if number in missing:
+        data = archive.read(name) if name in archive.names else b""
+        if not data.strip():
+            missing.append(number)
             continue
         try:
-            source = decode(archive.read(name))
+            source = decode(data)
         except NotText as error:
             raise LoadError(f"is damaged: {name} {error}; save it anew") from error
         label = "section"
         for block in read_markup(source).blocks:
             writer.add(block, label=label, number=number)
             label = ""
+    if spine and len(missing) == len(spine):
+        raise LoadError(f"is damaged: none of its {len(spine):,} sections is there; save it anew")
     metadata = _metadata(package) | ({"missing_sections": missing} if missing else {})
     return writer.converted(title=_said(package, "title"), metadata=metadata)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ragweft.errors import LoadError
 from ragweft.loading.converters.pdf_layout import BREAK, Bookmark, Line, write_pages
+from ragweft.loading.converters.pdf_tables import Cell
+from ragweft.loading.converters.pdf_title import chosen_title
 from ragweft.loading.converters.writing import Converted, Limits, Writer
 from ragweft.loading.markdown import cleaned
 
@@ -21,6 +23,8 @@ __all__ = ["read"]
 
 _HYPHENS = ("\x02", "\ufffe")
 """What pdfium puts in the place of a hyphen and the line end after it."""
+_WIDE_GAP = 0.8
+"""Of the size of letters: no space is so wide, not even in lines that are spread to the margin."""
 
 
 def read(data: bytes, limits: Limits) -> Converted:
@@ -45,24 +49,18 @@ def read(data: bytes, limits: Limits) -> Converted:
                 "[loading] in ragweft.toml"
             )
         pages = [_lines(document, number) for number in range(count)]
-        outline, title = _outline(document), _title(document)
+        outline, title = _outline(document), cleaned(document.get_metadata_value("Title"))
     finally:
         document.close()
     writer = Writer()
     heading = write_pages(pages, writer, outline)
     metadata: dict[str, Json] = {"pages": count}
-    converted = writer.converted(title=heading or title, metadata=metadata)
+    converted = writer.converted(title=chosen_title(title, heading, pages), metadata=metadata)
     if not converted.text:
         raise LoadError(
             "holds no text, only pictures of it; have a program for text recognition (OCR) add a text layer"
         )
     return converted
-
-
-def _title(document: Any) -> str | None:
-    """What the file's properties say, where that is more than what some program put there."""
-    title = cleaned(document.get_metadata_value("Title")).strip()
-    return None if not title or title.lower().startswith(("microsoft word -", "untitled")) else title
 
 
 def _outline(document: Any) -> list[Bookmark]:
@@ -101,14 +99,26 @@ def _text_lines(page: Any) -> list[Line]:
         said = raw.strip()
         if said:
             begin = raw.index(said)
+            # Spaces between what is drawn apart are pdfium's own and have no size.
+            half = next(place for place in range(len(said) // 2, len(said)) if not said[place].isspace())
             top, middle, bottom = (
-                _measured(page, unit + _units(raw[: begin + place]))
-                for place in (0, len(said) // 2, len(said) - 1)
+                _measured(page, unit + _units(raw[: begin + place])) for place in (0, half, len(said) - 1)
             )
             for mark in _HYPHENS:
                 said = said.replace(mark, BREAK)
             shown = BREAK.join(map(cleaned, said.split(BREAK)))
-            lines.append(Line(text=shown, size=middle[0], top=top[1], bottom=bottom[1]))
+            cells = _cells(page, unit + _units(raw[:begin]), said, middle[0]) if BREAK not in said else ()
+            lines.append(
+                Line(
+                    text=shown,
+                    size=middle[0],
+                    top=top[1],
+                    bottom=bottom[1],
+                    left=top[2],
+                    right=bottom[2],
+                    cells=cells,
+                )
+            )
         unit += _units(raw) + 2
     return lines
 
@@ -117,16 +127,61 @@ def _units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _measured(page: Any, unit: int) -> tuple[float, float]:
-    """Size and base line of a character, in points; zero if pdfium does not say."""
+def _cells(page: Any, unit: int, said: str, size: float) -> tuple[Cell, ...]:
+    """The texts of the line that begins at *unit*, if gaps wider than spaces are between them."""
     import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
+
+    spaces = [place for place, char in enumerate(said) if char == " "]
+    # Where a file has spaces of its own to set texts apart, it is code.
+    if not spaces or "  " in said or "\t" in said or size <= 0 or not said.isprintable():
+        return ()
+    # What was drawn in one go has no gaps, and pdfium tells that faster.
+    first = pdfium.FPDFText_GetCharIndexFromTextIndex(page, unit)
+    if first < 0 or pdfium.FPDFText_CountRects(page, first, _units(said)) < 2:
+        return ()
+    edges = [_sides(page, unit)]
+    starts = [0]
+    for place in spaces:
+        before, after = (_sides(page, unit + _units(said[: place + step])) for step in (-1, 1))
+        if before is None or after is None:
+            return ()
+        if after[0] - before[1] > _WIDE_GAP * size:
+            edges += [before, after]
+            starts.append(place + 1)
+    edges.append(_sides(page, unit + _units(said[:-1])))
+    ends = [*(start - 1 for start in starts[1:]), len(said)]
+    cells: list[Cell] = []
+    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        left, right = edges[2 * number], edges[2 * number + 1]
+        if left is None or right is None or right[1] < left[0] or (cells and left[0] <= cells[-1].right):
+            return ()
+        cells.append(Cell(text=cleaned(said[start:end]), left=left[0], right=right[1]))
+    return tuple(cells) if len(cells) > 1 else ()
+
+
+def _sides(page: Any, unit: int) -> tuple[float, float] | None:
+    """Where a character begins and ends, from the left edge of the page."""
+    import pypdfium2.raw as pdfium
+
+    index = pdfium.FPDFText_GetCharIndexFromTextIndex(page, unit)
+    box = [ctypes.c_double() for _ in range(4)]
+    if index < 0 or not pdfium.FPDFText_GetCharBox(page, index, *map(ctypes.byref, box)):
+        return None
+    left, right = box[0].value, box[1].value
+    return (left, right) if math.isfinite(left) and math.isfinite(right) else None
+
+
+def _measured(page: Any, unit: int) -> tuple[float, float, float]:
+    """Size, base line and left side of a character, in points; zero if pdfium does not say."""
+    import pypdfium2.raw as pdfium
 
     index = pdfium.FPDFText_GetCharIndexFromTextIndex(page, unit)
     matrix = pdfium.FS_MATRIX()
     x, y = ctypes.c_double(), ctypes.c_double()
     if index < 0 or not pdfium.FPDFText_GetMatrix(page, index, ctypes.byref(matrix)):
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     pdfium.FPDFText_GetCharOrigin(page, index, ctypes.byref(x), ctypes.byref(y))
     # The font's own size means nothing without the matrix: many programs write size 1 and scale.
     size = pdfium.FPDFText_GetFontSize(page, index) * math.hypot(matrix.c, matrix.d)
-    return (size, y.value) if math.isfinite(size) and math.isfinite(y.value) else (0.0, 0.0)
+    found = (size, y.value, x.value)
+    return found if all(map(math.isfinite, found)) else (0.0, 0.0, 0.0)

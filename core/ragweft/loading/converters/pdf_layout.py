@@ -1,21 +1,22 @@
-"""The lines of a PDF's pages to Markdown: paragraphs, headings, words broken at line ends, running headers.
+"""The lines of a PDF's pages to Markdown: paragraphs, headings, words broken at line ends.
 
 A PDF says where glyphs stand, not what they are. What is read off here is what survives everywhere: distances
-between lines, and sizes of letters against those of most of the text. Columns and tables come as the file has
-them.
+between lines, and sizes of letters against those of most of the text. Columns come as the file has them.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, TypeAlias
 
-from ragweft.loading.markdown import escaped, on_one_line
+from ragweft.loading.converters.pdf_running import Running, find_running
+from ragweft.loading.converters.pdf_tables import Cell, find_tables
+from ragweft.loading.markdown import escaped, on_one_line, table_lines
 
 if TYPE_CHECKING:
     from ragweft.loading.converters.writing import Writer
@@ -33,7 +34,8 @@ _MOST_HEADINGS = 0.25
 _LEVELS = 4
 _GAP = 1.35
 """A blank line is where the distance to the next line is this much above the usual one."""
-_REPEATED = 3
+_HEADING_GAP = 1.25
+"""The same within headings, which are set tighter than text: another one may follow at once."""
 _TITLE_PAGES = 2
 _WORD = re.compile(r"[^\W\d_]+")
 _LEADERS = re.compile(r"[ \u00a0]*(?:(?:\.[ \u00a0]?){4,}|…{2,})[ \u00a0]*")
@@ -41,8 +43,6 @@ _LEADERS = re.compile(r"[ \u00a0]*(?:(?:\.[ \u00a0]?){4,}|…{2,})[ \u00a0]*")
 _FEWEST_ENTRIES = 3
 _PARTS = re.compile(rf"(\w*){BREAK}(\w*)")
 _HYPHENATED = re.compile(r"\w+(?:-\w+)+")
-_NUMBER = re.compile(r"\d{1,6}|\b(?=[ivxlc])(?:c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})\b")
-_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,11 @@ class Line:
     """The base line of its beginning above the lower edge of the page, in points."""
     bottom: float
     """That of its end: lower where it was put together from several."""
+    left: float = 0.0
+    """Where it begins, in points from the left edge of the page."""
+    right: float = 0.0
+    cells: Sequence[Cell] = ()
+    """Its texts, from left to right, if there are wide gaps between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,11 @@ class Bookmark:
     """From 0."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Table:
+    rows: Sequence[Sequence[str]]
+
+
 _Mark: TypeAlias = tuple[int, int]
 """What a line is: level of its heading, 0 for text, and the number of the outline's entry it belongs to."""
 
@@ -76,31 +86,54 @@ _Mark: TypeAlias = tuple[int, int]
 def write_pages(
     pages: Sequence[Sequence[Line]], writer: Writer, outline: Sequence[Bookmark] = ()
 ) -> str | None:
-    """Append all pages, each a place; the title is what the largest letters of the first ones say."""
-    marks, title = _headings(pages, outline)
+    """Append all pages, each a place; the title is what the largest letters of the first ones say.
+
+    What is said in a running line stays once, behind the page where it is said first: before a title it would
+    be a passage of its own that says nothing.
+    """
+    running = find_running(pages)
+    marks, title = _headings(pages, outline, running)
     usual = _usual_distance(pages)
     words, hyphenated = _vocabulary(pages)
-    running = _running(pages)
-    for number, lines in enumerate(pages, 1):
-        kept = [
-            (line, marks[number - 1][place])
-            for place, line in enumerate(lines)
-            if (number, place) not in running or marks[number - 1][place][0]
-        ]
+    for number, (lines, kinds) in enumerate(zip(pages, marks, strict=True), 1):
+        kept: list[tuple[Line, _Mark]] = []
+        said: list[Line] = []
+        for place, (line, mark) in enumerate(zip(lines, kinds, strict=True)):
+            if (number, place) not in running.found or mark[0]:
+                kept.append((line, mark))
+            elif (number, place) in running.first:
+                said.append(line)
         label = "p."
-        for level, block in _blocks(kept, usual):
-            text = "\n".join(_rejoined(line.text, words, hyphenated) for line in block)
-            text = f"{'#' * level} {on_one_line(text)}" if level else escaped(text)
+        for level, block in _parts(kept, said, usual):
+            if isinstance(block, _Table):
+                text = "\n".join(table_lines(block.rows))
+            else:
+                text = "\n".join(_rejoined(line.text, words, hyphenated) for line in block)
+                text = f"{'#' * level} {on_one_line(text)}" if level else escaped(text)
             writer.add(text, label=label, number=number)
             label = "" if text.strip() else label
     return title
 
 
+def _parts(
+    lines: Sequence[tuple[Line, _Mark]], said: Sequence[Line], usual: float
+) -> Iterator[tuple[int, Sequence[Line] | _Table]]:
+    """The blocks and tables of a page, and behind them what is *said* in its margins."""
+    done = 0
+    # A heading parts what is above it from what is below.
+    for start, end, rows in find_tables([replace(line, cells=()) if mark[0] else line for line, mark in lines]):
+        yield from _blocks(lines[done:start], usual)
+        yield 0, _Table(rows)
+        done = end
+    yield from _blocks(lines[done:], usual)
+    yield 0, said
+
+
 def _headings(
-    pages: Sequence[Sequence[Line]], outline: Sequence[Bookmark]
+    pages: Sequence[Sequence[Line]], outline: Sequence[Bookmark], running: Running
 ) -> tuple[list[list[_Mark]], str | None]:
     """What each line is, by the outline if most of it is found in the text, else by the size of letters."""
-    by_size = _by_size(pages)
+    by_size = _by_size(pages, running)
     title = _title(pages, by_size)
     by_outline, found = _by_outline(pages, outline)
     sized = sum(level > 0 for marks in by_size for level, _ in marks)
@@ -110,10 +143,12 @@ def _headings(
 
 
 def _title(pages: Sequence[Sequence[Line]], marks: Sequence[Sequence[_Mark]]) -> str | None:
+    """The first heading of the first level: its lines follow one another, as those of a paragraph do."""
+    usual = _usual_distance(pages)
     for lines, kinds in zip(pages[:_TITLE_PAGES], marks, strict=False):
-        said = [line.text for line, (level, _) in zip(lines, kinds, strict=True) if level == 1]
-        if said:
-            return on_one_line(" ".join(said).replace(BREAK, ""))
+        for level, block in _blocks(list(zip(lines, kinds, strict=True)), usual):
+            if level == 1:
+                return on_one_line(" ".join(line.text for line in block).replace(BREAK, ""))
     return None
 
 
@@ -147,27 +182,34 @@ def _letters(text: str) -> str:
     return said.lstrip("0123456789") or said
 
 
-def _by_size(pages: Sequence[Sequence[Line]]) -> list[list[_Mark]]:
-    levels = _levels(pages)
+def _by_size(pages: Sequence[Sequence[Line]], running: Running) -> list[list[_Mark]]:
+    levels = _levels(
+        [line for place, line in enumerate(lines) if (number, place) not in running.everywhere]
+        for number, lines in enumerate(pages, 1)
+    )
 
-    def mark(line: Line) -> _Mark:
+    def mark(line: Line, place: tuple[int, int]) -> _Mark:
         level = levels.get(_rounded(line.size), 0)
         is_heading = (
             level
+            and place not in running.everywhere
             and len(line.text) <= _LONGEST_HEADING
             and _WORD.search(line.text)
             and not _LEADERS.search(line.text)
         )
         return (level, 0) if is_heading else (0, 0)
 
-    return [[mark(line) for line in lines] for lines in pages]
+    return [
+        [mark(line, (number, place)) for place, line in enumerate(lines)]
+        for number, lines in enumerate(pages, 1)
+    ]
 
 
 def _rounded(size: float) -> float:
     return round(size * 2) / 2
 
 
-def _levels(pages: Sequence[Sequence[Line]]) -> dict[float, int]:
+def _levels(pages: Iterable[Sequence[Line]]) -> dict[float, int]:
     """Sizes of letters, in half points, to levels of headings from 1."""
     letters: Counter[float] = Counter()
     for lines in pages:
@@ -203,7 +245,8 @@ def _blocks(lines: Sequence[tuple[Line, _Mark]], usual: float) -> Iterator[tuple
             above = block[-1]
             down = above.bottom - line.top
             size = max(above.size, line.size)
-            apart = size > 0 and (down > usual * size * _GAP or down < -2 * size)
+            gap = _HEADING_GAP if mark[0] else _GAP
+            apart = size > 0 and (down > usual * size * gap or down < -2 * size)
             if mark != before or (apart and not mark[1]):
                 yield before[0], block
                 block = []
@@ -244,38 +287,3 @@ def _rejoined(text: str, words: frozenset[str], hyphenated: frozenset[str]) -> s
         return whole if plain else compound
 
     return _LEADERS.sub(" … ", _PARTS.sub(join, text) if BREAK in text else text)
-
-
-def _running(pages: Sequence[Sequence[Line]]) -> set[tuple[int, int]]:
-    """Page number and place on it of first and last lines that come again and again.
-
-    They say the same, but for a number that counts the pages. The first of them stays, unless it is that number
-    alone: nothing that is said is lost, and "Total: 120" under another total is no running line.
-    """
-    found: set[tuple[int, int]] = set()
-    for edge in (0, -1):
-        alike: dict[tuple[str, int], list[tuple[int, int]]] = {}
-        for number, lines in enumerate(pages, 1):
-            if lines:
-                for key in _skeletons(on_one_line(lines[edge].text).lower(), number):
-                    alike.setdefault(key, []).append((number, range(len(lines))[edge]))
-        for (said, _), places in alike.items():
-            if len(places) >= _REPEATED:
-                found.update(places[1:] if any(map(str.isalnum, said)) else places)
-    return found
-
-
-def _skeletons(text: str, page: int) -> Iterator[tuple[str, int]]:
-    """*text*, and for each number in it the rest with how far the number is from that of the page."""
-    yield text, 0
-    for found in filter(lambda each: each[0], _NUMBER.finditer(text)):
-        yield f"{text[: found.start()]}\0{text[found.end() :]}", _value(found[0]) - page
-
-
-def _value(number: str) -> int:
-    if number.isdecimal():
-        return int(number)
-    values = [_ROMAN[letter] for letter in number]
-    return sum(
-        -value if value < after else value for value, after in zip(values, [*values[1:], 0], strict=True)
-    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ragweft.errors import LoadError
-from ragweft.loading.converters.archive import open_archive, refuse_locked
+from ragweft.loading.converters.archive import Archive, open_archive, refuse_locked
 from ragweft.loading.converters.writing import Converted, Limits, Writer
 from ragweft.loading.markdown import escaped, on_one_line, table_lines
 
@@ -22,6 +23,10 @@ __all__ = ["read"]
 
 _MOST_CELLS = 50_000_000
 """Of a sheet, empty ones among them included: one stray cell in the last corner makes 17,000,000,000."""
+
+_OPEN_DOCUMENT = "content.xml"
+"""Of an `.ods`, all of its sheets."""
+_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml", re.IGNORECASE)
 
 
 def read(data: bytes, limits: Limits) -> Converted:
@@ -36,28 +41,45 @@ def read(data: bytes, limits: Limits) -> Converted:
     from python_calamine import CalamineError, PasswordError, SheetTypeEnum, load_workbook
 
     refuse_locked(data)
-    if zipfile.is_zipfile(io.BytesIO(data)):
-        open_archive(data, limits)
+    archive = open_archive(data, limits) if zipfile.is_zipfile(io.BytesIO(data)) else None
+    if archive is not None:
+        _check(archive)
     writer = Writer()
     names: list[Json] = []
+    said = True
     try:
         with load_workbook(io.BytesIO(data)) as workbook:
             for sheet in workbook.sheets_metadata:
                 if sheet.typ == SheetTypeEnum.WorkSheet:
                     names.append(sheet.name)
-                    _write(sheet.name, workbook.get_sheet_by_name(sheet.name), writer)
+                    said = _write(sheet.name, workbook.get_sheet_by_name(sheet.name), writer) and said
     except PasswordError as error:
         raise LoadError("is protected by a password; save it without one") from error
     except CalamineError as error:
         raise LoadError(
             f"is damaged, or no workbook ({on_one_line(str(error))[:100]}); save it anew"
         ) from error
+    if archive is not None and not said:
+        # calamine takes a part in which it finds no rows for a sheet without any.
+        for part in sorted(filter(_SHEET.fullmatch, archive.names)):
+            archive.check_root(part, "worksheet")
     return writer.converted(metadata={"sheets": names})
 
 
-def _write(name: str, sheet: CalamineSheet, writer: Writer) -> None:
+def _check(archive: Archive) -> None:
+    """See that the parts calamine reads are what they should be: it passes over what it does not understand."""
+    if _OPEN_DOCUMENT in archive.names:
+        # Others of its parts, macros for one, have always declared their types.
+        archive.forbid_declarations((_OPEN_DOCUMENT,))
+        archive.check_root(_OPEN_DOCUMENT, "document-content")
+    else:
+        archive.forbid_declarations()
+
+
+def _write(name: str, sheet: CalamineSheet, writer: Writer) -> bool:
+    """Append a sheet; False if it has no cells at all."""
     if sheet.start is None:
-        return
+        return False
     cells = sheet.total_height * sheet.total_width
     if cells > _MOST_CELLS:
         raise LoadError(
@@ -79,6 +101,7 @@ def _write(name: str, sheet: CalamineSheet, writer: Writer) -> None:
         else:
             texts = [escaped(" | ".join(filter(None, map(on_one_line, row)))) for row in rows]
             writer.add_rows(zip(numbers, texts, strict=True), label=label)
+    return True
 
 
 def _runs(sheet: CalamineSheet) -> Iterator[tuple[int, list[list[str]]]]:
