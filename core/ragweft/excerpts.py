@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Mark", "excerpt"]
@@ -92,20 +93,33 @@ def _densest(marks: Sequence[Mark], words: Sequence[tuple[int, int]], room: int)
     starts = [start for start, _ in words]
     firsts = [max(bisect_right(starts, mark.start) - 1, 0) for mark in marks]
     lasts = [max(bisect_left(starts, mark.end) - 1, 0) for mark in marks]
-    best, found = (0, 0), None
+    # Two walks, each with a window that only moves on: how many terms there can be, and where they are closest.
+    most = max((terms for _, _, terms in _windows(marks, firsts, lasts, room)), default=0)
+    ranges = (
+        (firsts[n], min(lasts[stop - 1], firsts[n] + max(room, 1) - 1))
+        for n, stop, terms in _windows(marks, firsts, lasts, room, enough=most)
+        if terms == most
+    )
+    return min(ranges, key=lambda found: (found[1] - found[0], found[0]), default=None)
+
+
+def _windows(
+    marks: Sequence[Mark], firsts: Sequence[int], lasts: Sequence[int], room: int, *, enough: int | None = None
+) -> Iterator[tuple[int, int, int]]:
+    """From each mark on, those that fit into *room* words, or until *enough* terms, and how many terms."""
+    held: Counter[str] = Counter()
+    stop = 0
     for n, first in enumerate(firsts):
         furthest = first + max(room, 1) - 1
-        seen: set[str] = set()
-        for mark, last in zip(marks[n:], lasts[n:], strict=True):
-            if last > furthest and seen:
-                break
-            if mark.terms <= seen:
-                continue
-            seen |= mark.terms
-            last = min(last, furthest)  # a mark that is longer than the room is shown from its begin
-            if (worth := (len(seen), first - last)) > best:
-                best, found = worth, (first, last)
-    return found
+        # A mark that is longer than the room is shown from its begin.
+        while stop < len(marks) and (stop == n or lasts[stop] <= furthest) and len(held) != enough:
+            held.update(marks[stop].terms)
+            stop += 1
+        yield n, stop, len(held)
+        held.subtract(marks[n].terms)
+        for term in marks[n].terms:
+            if not held[term]:
+                del held[term]
 
 
 def _beginnings(text: str, words: Sequence[tuple[int, int]], *, lines: bool) -> list[int]:

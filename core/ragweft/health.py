@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragweft.errors import IndexLocked, ProviderError, SpaceMismatch
+from ragweft.errors import IndexDamaged, IndexLocked, ProviderError, SpaceMismatch
 from ragweft.ledger.schema import INCOMPLETE
 from ragweft.ledger.spending import spent_on
 from ragweft.types import Usage
@@ -72,6 +72,8 @@ class Status:
     """Which contexts the documents have, those of most documents first."""
     under_way: tuple[BatchUnderWay, ...]
     """Batches of contexts that the next sync takes in."""
+    unreadable: tuple[str, ...]
+    """What lies beside the ledger and could not be read, in one line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,7 @@ def take_status(parts: Parts, expression: str) -> Status:
     incomplete = sum(count for pipeline, count in pipelines.items() if pipeline.endswith(INCOMPLETE))
     chroma = parts.followers.chroma
     paid = spent_on(parts.ledger)
+    under_way, unreadable = _under_way(parts.folder)
     return Status(
         path=str(parts.folder),
         uuid=parts.ledger.uuid,
@@ -113,7 +116,8 @@ def take_status(parts: Parts, expression: str) -> Status:
         long_texts=_long_texts(parts),
         incomplete=incomplete,
         contexts=_held_contexts(pipelines),
-        under_way=_under_way(parts.folder),
+        under_way=under_way,
+        unreadable=unreadable,
     )
 
 
@@ -170,14 +174,19 @@ def _long_texts(parts: Parts) -> int:
         return snapshot.count_inputs(long)
 
 
-def _under_way(folder: Path) -> tuple[BatchUnderWay, ...]:
+def _under_way(folder: Path) -> tuple[tuple[BatchUnderWay, ...], tuple[str, ...]]:
+    """Batches that have not ended; and why that is not known, where it is not."""
     file = folder / "contexts.db"
     if not file.exists():
-        return ()
+        return (), ()
     from ragweft.ledger.context_store import ContextStore
 
-    with closing(ContextStore(file, read_only=True)) as store:
-        return tuple(store.under_way())
+    try:
+        with closing(ContextStore(file, read_only=True)) as store:
+            return tuple(store.under_way()), ()
+    except (IndexDamaged, IndexLocked) as error:
+        # Nothing but contexts hangs on it: what the index holds can be told all the same.
+        return (), (str(error),)
 
 
 def _held_contexts(pipelines: Mapping[str, int]) -> tuple[HeldContexts, ...]:

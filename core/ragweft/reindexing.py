@@ -32,6 +32,7 @@ from ragweft.tuning.profiling import with_asking
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Collection
     from pathlib import Path
 
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Progress
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from ragweft.types import Usage
 
 __all__ = ["Reindexed", "estimate_reindex", "reindex"]
+
+_SECTIONS = ("chunking", "context")
+"""Of the recipe: what a chunker and a contextualizer that are given take the place of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,7 @@ def reindex(
     embedder: Embedder | object | None = None,
     chunker: Chunker | None = None,
     contextualizer: Contextualizer | None = None,
+    replacing: Collection[str] | None = None,
     progress: Progress = silent,
     max_usd: float | None = None,
 ) -> Reindexed:
@@ -78,17 +83,28 @@ def reindex(
     where it stopped, and going back to a model the index had before embeds nothing again. *recipe* None:
     ragweft.toml as it stands. What it said before is kept as `ragweft.before.toml`.
 
+    *replacing* names sections of the recipe, "chunking" or "context", that take the place of a chunker or
+    contextualizer documents were made by and that is not given now. None: both, where *recipe* says of all that
+    is stored what ragweft.toml says already, and else neither.
+
     Raises:
         IndexLocked: there is no index, or it cannot be written.
         RecipeError: the recipe is wrong, or names what there is not; or documents were made by a chunker or
-            contextualizer that is not given now, and it is about something else.
+            contextualizer that is not given now, and not replaced on purpose.
         MissingExtra: a provider's package is not installed.
         ProviderError: the embedder, or the model that writes contexts, failed; the index is as it was, and what
             was paid for is kept.
         BudgetExceeded: it would cost more than *max_usd*; likewise.
         SpaceMismatch: another process has made the index over meanwhile.
     """
-    work = _Reindexing(path, recipe, embedder=embedder, chunker=chunker, contextualizer=contextualizer)
+    work = _Reindexing(
+        path,
+        recipe,
+        embedder=embedder,
+        chunker=chunker,
+        contextualizer=contextualizer,
+        replacing=replacing,
+    )
     with closing(work):
         return work.run(progress=progress, max_usd=max_usd)
 
@@ -100,6 +116,7 @@ def estimate_reindex(
     embedder: Embedder | object | None = None,
     chunker: Chunker | None = None,
     contextualizer: Contextualizer | None = None,
+    replacing: Collection[str] | None = None,
     progress: Progress = silent,
 ) -> tuple[Estimate, str]:
     """What `reindex` would do and about cost, and the space it would lead to; nothing is embedded or changed.
@@ -109,7 +126,14 @@ def estimate_reindex(
         RecipeError: the recipe is wrong, or names what there is not.
         MissingExtra: a provider's package is not installed.
     """
-    work = _Reindexing(path, recipe, embedder=embedder, chunker=chunker, contextualizer=contextualizer)
+    work = _Reindexing(
+        path,
+        recipe,
+        embedder=embedder,
+        chunker=chunker,
+        contextualizer=contextualizer,
+        replacing=replacing,
+    )
     with closing(work):
         return work.estimate(progress=progress), work.space
 
@@ -125,6 +149,7 @@ class _Reindexing:
         embedder: Embedder | object | None,
         chunker: Chunker | None,
         contextualizer: Contextualizer | None,
+        replacing: Collection[str] | None,
     ) -> None:
         wanted = Recipe.preset(recipe) if isinstance(recipe, str) else recipe
         self._folder, read_only = find_folder(path, create=False, read_only=None)
@@ -170,8 +195,10 @@ class _Reindexing:
             self._given = GivenParts(
                 self._ledger, models.recipe, self._folder, chunker=chunker, contextualizer=contextualizer
             )
-            if recipe is None or not _as_it_is(models.recipe, self._folder):
-                self._given.check()
+            if replacing is None:
+                whole = recipe is not None and _as_it_is(models.recipe, self._folder)
+                replacing = _SECTIONS if whole else ()
+            self._given.check(self._pipeline.fingerprint, self._marks(), replacing=replacing)
         except BaseException:
             self.close()
             raise
@@ -199,14 +226,21 @@ class _Reindexing:
             embedder=self._embedder,
             anew=self._ledger.space != str(self._embedder.space),
         )
-        return replace(estimate, warnings=(*self._given.replaced(), *estimate.warnings))
+        return replace(estimate, warnings=(*self._replaced(), *estimate.warnings))
+
+    def _marks(self) -> Collection[str]:
+        with self._ledger.snapshot() as snapshot:
+            return snapshot.pipelines()
+
+    def _replaced(self) -> list[str]:
+        return self._given.replaced(self._pipeline.fingerprint, self._marks())
 
     def run(self, *, progress: Progress, max_usd: float | None) -> Reindexed:
         """See `reindex`."""
         started = time.perf_counter()
         remaking = Remaking(self._ledger, self._pipeline, progress=progress)
         was, now, recipe = self._ledger.space, str(self._embedder.space), write_recipe(self._recipe)
-        replaced = tuple(self._given.replaced())
+        replaced = tuple(self._replaced())
         told, noted = partial(announce, self._ledger), partial(record, self._ledger)
         with metered(Meter(max_usd=max_usd, record=noted, announce=told)) as meter:
             if isinstance(progress, PricedProgress):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,19 @@ def test_an_entry_comes_back_as_it_was(store: CacheStore) -> None:
     assert found.entry.vector.tolist() == kept.vector.tolist()
     assert store.get(number) is not None
     assert store.sizes()[0] == 1
+
+
+def test_half_a_character_is_kept_as_it_came(tmp_path: Path) -> None:
+    odd = "what is \udc80 here"
+    scope = scope_of({"tenant": odd})
+    evidence = Evidence(rows=(1,), generation=1, where={"team": odd})
+    with closing(CacheStore(tmp_path / "cache.db")) as store:
+        store.put(scope, replace(entry(odd), evidence=evidence))
+        found = store.exact(scope, odd)
+        assert found is not None
+        assert (found.entry.query, found.entry.evidence) == (odd, evidence)
+        assert store.listed(scope).queries == [odd]
+        assert store.within({"tenant": odd}) == [found.number]
 
 
 def test_nothing_crosses_a_scope(store: CacheStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragweft.caching.store import CacheStore, Listed
+from ragweft.caching.store import CacheStore, Limits, Listed
 from ragweft.caching.table import Table, ones
 from ragweft.caching.values import Cost, Entry, scope_of
 
@@ -34,6 +35,9 @@ class Given:
     def listed(self, scope: object, *, after: int = 0) -> Listed:
         numbers = list(range(after + 1, len(self._vectors) + 1))
         return Listed(numbers, self._vectors[after:], [f"q{number}" for number in numbers])
+
+    def count(self, scope: object) -> int:
+        return len(self._vectors)
 
 
 def units(seed: int, count: int, dims: int, *, groups: int = 50) -> Vectors:
@@ -109,6 +113,17 @@ def test_what_is_gone_is_passed_over() -> None:
     assert len(table) == 98
 
 
+def test_what_is_gone_takes_no_room_for_long() -> None:
+    vectors = units(7, 3_000, 16)
+    table = Table(Given(vectors), SCOPE)  # type: ignore[arg-type]
+    table.near(vectors[0], n=1)
+    for number in range(1, 2_001):
+        table.forget(number)
+    assert table.near(vectors[2_500], n=1).numbers == [2_501]
+    assert table.near(vectors[2_500], n=1).queries == ["q2501"]
+    assert (len(table), table.size) == (1_000, 1_000)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[CacheStore]:
     made = CacheStore(tmp_path / "cache.db")
@@ -141,3 +156,17 @@ def test_what_is_stored_later_or_by_others_is_seen(store: CacheStore, tmp_path: 
 def test_vectors_of_another_length_are_not_compared(store: CacheStore) -> None:
     put(store, "one", units(6, 1, 16)[0])
     assert Table(store, SCOPE).near(units(6, 1, 8)[0], n=3).numbers == []
+
+
+def test_what_others_let_go_takes_no_room_for_long(tmp_path: Path) -> None:
+    limits = Limits(entries=50, eviction="lru")
+    vectors = units(8, 3_000, 16)
+    with closing(CacheStore(tmp_path / "cache.db", limits=limits)) as store:
+        table = Table(store, SCOPE)
+        for number, vector in enumerate(vectors):
+            put(store, f"q{number}", vector)
+            if not number % 100:
+                assert table.near(vector, n=1).queries == [f"q{number}"]
+        assert table.size < 1_200
+        last = table.near(vectors[-1], n=1)
+        assert (last.queries, last.numbers) == (["q2999"], [3_000])

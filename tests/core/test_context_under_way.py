@@ -182,3 +182,14 @@ def test_a_batch_of_another_day_says_which() -> None:
     since = time.mktime((2026, 1, 2, 22, 37, 0, 0, 0, -1))
     batch = BatchUnderWay(model="m", name="", contexts=1_400, since=since)
     assert str(batch) == "a batch of 1,400 (handed over at 2026-01-02 22:37)"
+
+
+def test_a_damaged_file_of_contexts_does_not_hide_what_the_index_holds(cli: Cli, docs: Path) -> None:
+    assert cli("sync", str(docs), "--index", "kb").code == 0
+    Path("kb", "contexts.db").write_bytes(b"no database at all, and long enough to be looked at" * 100)
+    ran = cli("status", "--index", "kb")
+    assert ran.code == 0, ran.err
+    assert "documents   3" in ran.out
+    assert re.search(r"^unreadable  .*contexts\.db", ran.out, re.MULTILINE)
+    (said,) = json.loads(cli("status", "--index", "kb", "--json").out)["unreadable"]
+    assert "contexts.db" in said

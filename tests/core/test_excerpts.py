@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -97,6 +98,26 @@ def test_a_word_that_never_fits_leaves_the_begin() -> None:
         return end - start <= 20
 
     assert excerpt(text, marks(text, "x" * 100), fits=fits) == (0, len("one two three"))
+
+
+def test_a_large_text_is_walked_through_once() -> None:
+    class Counted(frozenset[str]):
+        """Counts how often it is looked at."""
+
+        looks = 0
+
+        def __iter__(self) -> Iterator[str]:
+            Counted.looks += 1
+            return super().__iter__()
+
+    text = "alpha beta gamma words " * 3_000 + "alpha beta gamma delta"
+    marks = [
+        Mark(start=found.start(), end=found.end(), terms=Counted({found.group()}))
+        for found in re.finditer("alpha|beta|gamma|delta", text)
+    ]
+    start, end = excerpt(text, marks, fits=lambda start, end: end - start <= 4_000) or (0, 0)
+    assert text[start:end].endswith("alpha beta gamma delta")
+    assert Counted.looks < 10 * len(marks)
 
 
 def test_a_mark_longer_than_the_room_is_shown_from_its_begin() -> None:

@@ -14,7 +14,8 @@ import pytest
 from context_index import body, chunks_of
 from context_index import keyed_cli as keyed_cli
 from ragweft import Document, Index, Recipe, estimate_reindex, reindex
-from ragweft.context import LLMContextualizer
+from ragweft.context import LLMContextualizer, OutlineContextualizer
+from ragweft.embedding.static import StaticEmbedder
 from ragweft.errors import BudgetExceeded, RecipeError
 from ragweft.recipe import Context, Dense
 from ragweft.types import Chunk, Span, chunk_id
@@ -72,7 +73,9 @@ def by_the_model(folder: Path | str) -> bool:
 
 WRITES: dict[str, Callable[[Index, Path], object]] = {
     "sync": lambda index, notes: index.sync(notes),
-    "add": lambda index, notes: index.add(Document(id="x", text="of nothing")),
+    "add": lambda index, notes: index.add(
+        Document(id=chunks_of("kb", "notes")[0].document_id, text="of nothing")
+    ),
     "estimate": lambda index, notes: index.estimate(notes),
 }
 
@@ -213,3 +216,87 @@ def test_status_says_what_contexts_there_are_and_by_whom(cli: Cli, kb: Path, not
             index.add(Chunk(id="c", document_id="cut", text="given as it is"))
             assert {held.kind: held.documents for held in index.status().contexts} == {kind: 1, "given": 1}
     shutil.rmtree("none")
+
+
+def test_what_a_job_would_not_make_over_stands_in_nobodys_way(notes: Path, tmp_path: Path, cli: Cli) -> None:
+    del cli  # for its working directory
+    with Index.open("kb", recipe=FLAT) as index:
+        index.sync(notes)
+    with Index.open("kb", chunker=Halves()) as index:
+        index.add(Document(id="note", text="A note of berths"))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "tides.md").write_text("# Tides\n\nHigh at noon")
+    with Index.open("kb") as index:
+        assert index.estimate(notes).documents == 0
+        assert index.sync(notes).unchanged == 1
+        assert index.sync(other).added == 1
+        assert index.add(Document(id="second", text="Another note")).added == 1
+        with pytest.raises(RecipeError, match="Halves"):
+            index.add([Document(id="third", text="A third"), Document(id="note", text="A note of berths")])
+        assert index.sync(notes).unchanged == 1, "what is committed since changes nothing"
+
+
+def test_a_loaded_file_that_was_added_is_not_made_over_by_a_sync(notes: Path, cli: Cli) -> None:
+    del cli
+    from ragweft.loading import FileLoader
+
+    with Index.open("kb", recipe=FLAT, chunker=Halves()) as index:
+        index.add(FileLoader().load(notes / "log.md"))
+    with Index.open("kb") as index, pytest.raises(RecipeError, match="Halves"):
+        index.sync(notes)
+
+
+def same_as_the_recipes() -> OutlineContextualizer:
+    return OutlineContextualizer(tokenizer=StaticEmbedder(), max_tokens=60)
+
+
+def test_a_given_part_that_equals_the_recipes_locks_nobody_out(notes: Path, cli: Cli) -> None:
+    with Index.open("kb", recipe=FLAT) as index:
+        index.sync(notes)
+    with Index.open("kb", contextualizer=same_as_the_recipes()) as index:
+        assert index.sync(notes).unchanged == 1, "it is the recipe's own"
+    with Index.open("kb") as index:
+        assert index.estimate(notes).documents == 0
+        assert index.sync(notes).unchanged == 1
+    ran = cli("reindex", "chunking.size=300", "--index", "kb")
+    assert (ran.code, ran.err) == (0, ""), "a run of the recipe's own has made its documents its own"
+
+
+def test_what_is_advised_helps_where_there_is_nothing_to_do(notes: Path, cli: Cli) -> None:
+    with Index.open("kb", recipe=FLAT, contextualizer=same_as_the_recipes()) as index:
+        index.sync(notes)
+    ran = cli("reindex", "chunking.size=300", "--index", "kb")
+    assert "ragweft reindex context.kind=outline" in ran.err
+    ran = cli("reindex", "context.kind=outline", "--index", "kb")
+    assert (ran.code, ran.err) == (0, ""), "nothing is replaced"
+    assert cli("reindex", "chunking.size=300", "--index", "kb").code == 0
+
+
+def test_whose_section_is_named_is_meant_whatever_else_is_named(cli: Cli, kb: Path) -> None:
+    ran = cli("reindex", "dense.engine=flat", "--index", str(kb))
+    assert ran.code == 1, "what is named says nothing of contexts"
+    assert by_the_model(kb)
+    ran = cli("reindex", "embedding.dims=128", "context.kind=outline", "--index", str(kb))
+    assert ran.code == 0, ran.err
+    assert not by_the_model(kb)
+
+
+def test_the_advice_is_about_both_parts(cli: Cli, notes: Path) -> None:
+    with Index.open("kb", recipe=FLAT, chunker=Halves(), contextualizer=Stamp()) as index:
+        index.sync(notes)
+    for changes in (("context.kind=outline",), ("chunking.strategy=structure",), ()):
+        ran = cli("reindex", *changes, "--index", "kb")
+        assert ran.code == 1
+        assert "ragweft reindex chunking.strategy=structure context.kind=outline" in ran.err
+    assert cli("reindex", "chunking.strategy=structure", "context.kind=outline", "--index", "kb").code == 0
+    assert cli("sync", str(notes), "--index", "kb").code == 0
+
+
+def test_a_program_names_the_sections_it_means(kb: Path) -> None:
+    wanted = replace(FLAT, embedding=replace(FLAT.embedding, dims=128))
+    with pytest.raises(RecipeError, match="contextualizer"):
+        reindex(kb, wanted)
+    assert estimate_reindex(kb, wanted, replacing=["context"])[0].warnings
+    assert reindex(kb, wanted, replacing=["context"]).changed
+    assert not by_the_model(kb)

@@ -83,6 +83,14 @@ def test_a_sheet_that_is_none_is_not_an_empty_sheet(part: bytes, reason: str) ->
         read("sheets", changed(two_sheets(), SHEET, lambda _: part))
 
 
+def test_what_nobody_reads_of_a_workbook_may_be_anything() -> None:
+    data = io.BytesIO(two_sheets())
+    with zipfile.ZipFile(data, "a") as file:
+        file.writestr("customXml/item1.xml", "<!DOCTYPE html><html/>")
+        file.writestr("docProps/thumbnail.xml", b"\xff\xd8 no XML")
+    assert read("sheets", data.getvalue()).text == read("sheets", two_sheets()).text
+
+
 def test_sheets_that_are_empty_are() -> None:
     pytest.importorskip("python_calamine")
     pytest.importorskip("openpyxl")

@@ -157,6 +157,46 @@ def test_beside_a_changing_name_of_the_chapter_the_number_of_the_page_is_left_ou
     assert all(name.upper() in text for name in NAMES)
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["Invoice {}", "Question {}", "Question {} of 10", "Total due: {} EUR", "Sum 5 {},50", "$ {}", "{}.50"],
+)
+@pytest.mark.parametrize("ahead", [0, 1000])
+@pytest.mark.parametrize("top", [780, 30])
+def test_what_only_counts_with_the_pages_stays(said: str, ahead: int, top: float) -> None:
+    lines = [said.format(ahead + n) for n in range(1, 6)]
+    pages = [
+        laid((top, line), (700, f"The {name} turns."), (688, f"So {name}."))
+        for line, name in zip(lines, NAMES, strict=False)
+    ]
+    text = text_of(pages).replace("\\", "")
+    assert all(text.count(line) == 1 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["{}", "- {} -", "2-{}", "{}/24", "Page {} of 24", "{} | P a g e", "Seite {}", "第{}页", "ACME, p. {}"],
+)
+def test_what_is_called_a_page_or_stands_alone_is_the_number_of_one(said: str) -> None:
+    pages = [
+        laid((780, said.format(n + 2)), (700, f"The {name} turns."), (688, f"So {name}."))
+        for n, name in enumerate(NAMES)
+    ]
+    text = text_of(pages)
+    assert text.count("ACME") == said.count("ACME")
+    assert said.format(4) not in text
+
+
+def test_beside_a_title_that_stands_elsewhere_the_number_of_the_page_is_left_out() -> None:
+    pages = [
+        laid((780, f"Annual report {n}"), (700, f"The {name} turns."), (688, f"So {name}."))
+        for n, name in enumerate(NAMES, 2)
+    ]
+    cover = laid((500, "Annual report"), (400, "of ACME"))
+    assert text_of([cover, *pages]).count("Annual report") == 2
+    assert text_of([laid((500, "ACME"), (400, "2025")), *pages]).count("Annual report") == len(NAMES)
+
+
 WORDS = st.lists(st.sampled_from(["yes", "no", "total 7", "same", "of"]), min_size=8, max_size=14)
 
 

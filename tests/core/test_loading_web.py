@@ -260,6 +260,7 @@ def test_where_clouds_keep_keys_nothing_is_read_even_of_a_private_network(
     [
         *("169.254.0.1", "[fe80::1]", "[febf::1]", "[fd00:ec2::254]", "[fd20:ce::254]", "100.100.100.200"),
         *("[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]", "2852039166"),
+        *("168.63.129.16", "[::169.254.169.254]", "[::ffff:0:169.254.169.254]"),
     ],
 )
 def test_addresses_that_are_never_read(host: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from conftest import FLAT
 from paid_questions import QUESTION, REMEMBERED, Priced, filled, note, rows
+from provider_double.chat import wait_for
 from ragweft import Index
 from ragweft.assembly import build_parts
 from ragweft.tuning.remembered import asked_vectors
@@ -147,6 +148,8 @@ def test_a_forked_child_remembers_for_itself(tmp_path: Path) -> None:
     embedder = Priced()
     with Index.open(filled(tmp_path / "kb", embedder), embedder=embedder) as index:
         index.search(QUESTION)
+        # A thread that writes as the process forks leaves the child SQLite's locks, held by nobody: it pays again.
+        wait_for(lambda: len(rows(tmp_path / "kb")) == 1)
         child = os.fork()
         if not child:
             known = REMEMBERED in note(index.search(QUESTION))

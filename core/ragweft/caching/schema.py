@@ -34,7 +34,7 @@ entries = Table(
     Column("number", Integer, primary_key=True),
     Column("scope", Integer, ForeignKey("scopes.id"), nullable=False),
     Column("key", LargeBinary, nullable=False),
-    Column("query", Text, nullable=False),
+    Column("query", LargeBinary, nullable=False),
     Column("vector", LargeBinary, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("evidence", Text),
@@ -52,8 +52,8 @@ entries = Table(
     UniqueConstraint("scope", "key"),
     sqlite_autoincrement=True,
 )
-"""`key` is the digest of the normalised query, `evidence` the JSON of an `Evidence`, `payload` compressed;
-`worth` is what decides who goes first."""
+"""`query` is UTF-8 in which a lone surrogate stays what it is, `key` the digest of the normalised query,
+`evidence` the JSON of an `Evidence`, `payload` compressed; `worth` is what decides who goes first."""
 
 Index("entries_worth", entries.c.worth)
 Index("entries_expires", entries.c.expires, sqlite_where=entries.c.expires.is_not(None))

@@ -34,6 +34,7 @@ __all__ = ["CacheStore", "Eviction", "Limits", "Listed"]
 
 Eviction: TypeAlias = Literal["cost", "lru"]
 
+_UTF8 = ("utf-8", "surrogatepass")
 _ROOM = 400
 """Bytes of an entry beside its query, vector and payload, about."""
 
@@ -95,8 +96,13 @@ class CacheStore:
         return Listed(
             numbers=[row.number for row in rows],
             vectors=np.array(vectors, dtype=np.float32) if rows else np.empty((0, 0), np.float32),
-            queries=[row.query for row in rows],
+            queries=[row.query.decode(*_UTF8) for row in rows],
         )
+
+    def count(self, scope: Scope) -> int:
+        """How many entries *scope* has."""
+        with self._database.read() as connection:
+            return int(connection.execute(_COUNTED, {"digest": scope.digest}).scalar_one())
 
     def put(self, scope: Scope, entry: Entry) -> tuple[int, int]:
         """Keep *entry* in the place of one for the same words; its number, and how many had to go for it.
@@ -105,8 +111,8 @@ class CacheStore:
             RagweftError: it is larger than a single entry may be.
             IndexLocked: the file cannot be written.
         """
-        payload = zlib.compress(entry.payload, 1)
-        size = _ROOM + len(payload) + entry.vector.nbytes + len(entry.query.encode("utf-8", "surrogatepass"))
+        payload, query = zlib.compress(entry.payload, 1), entry.query.encode(*_UTF8)
+        size = _ROOM + len(payload) + entry.vector.nbytes + len(query)
         if size > self.limits.largest:
             raise RagweftError(
                 f"cache: an entry of {size:,} bytes is not kept, {self.limits.largest:,} are the most; "
@@ -115,10 +121,10 @@ class CacheStore:
         evidence = entry.evidence
         row = {
             "key": _key(entry.query),
-            "query": entry.query,
+            "query": query,
             "vector": entry.vector.astype("<f4").tobytes(),
             "payload": payload,
-            "evidence": None if evidence is None else json.dumps(asdict(evidence), ensure_ascii=False),
+            "evidence": None if evidence is None else json.dumps(asdict(evidence)),
             "valid_through": 0 if evidence is None else evidence.generation,
             "created": entry.created,
             "expires": entry.expires,
@@ -130,9 +136,7 @@ class CacheStore:
             "bytes": size,
         }
         with self._database.write() as connection:
-            adding = insert(scopes).values(
-                digest=scope.digest, parts=json.dumps(scope.parts, ensure_ascii=False, sort_keys=True)
-            )
+            adding = insert(scopes).values(digest=scope.digest, parts=json.dumps(scope.parts, sort_keys=True))
             connection.execute(adding.on_conflict_do_nothing())
             own = select(scopes.c.id).where(scopes.c.digest == scope.digest)
             number = int(connection.execute(own).scalar_one())
@@ -285,6 +289,7 @@ _LISTED = (
     .where(_OF_SCOPE, entries.c.number > bindparam("after"))
     .order_by(entries.c.number)
 )
+_COUNTED = select(func.count()).select_from(entries).where(_OF_SCOPE)
 _ADVANCE = (
     update(entries)
     .where(entries.c.number == bindparam("b_number"), entries.c.valid_through < bindparam("b_through"))
@@ -300,7 +305,7 @@ def _key(query: str) -> bytes:
 def _stored(row: Row[Any]) -> Stored:
     evidence = None if row.evidence is None else _evidence(json.loads(row.evidence))
     entry = Entry(
-        query=row.query,
+        query=row.query.decode(*_UTF8),
         vector=np.frombuffer(row.vector, dtype="<f4").astype(np.float32),
         payload=zlib.decompress(row.payload),
         evidence=evidence,

@@ -33,6 +33,7 @@ _FEW_DIMS = 64
 """Vectors that have not enough signs to be told apart by."""
 _SEED = 20_020_519
 _FIRST = 1_024
+_PASSED_OVER = 256
 _U = np.uint64
 
 
@@ -65,9 +66,15 @@ class Table:
     def __len__(self) -> int:
         return self._size - len(self._gone)
 
+    @property
+    def size(self) -> int:
+        """Entries in memory, also those that are gone."""
+        return self._size
+
     def near(self, vector: Vector, *, n: int) -> Near:
         """The *n* entries of highest cosine with *vector*, which has length 1, as far as it is positive."""
         with self._lock:
+            self._close_up()
             self._take_in()
             if not self._size or self._halves.shape[1] != len(vector):
                 return Near([], np.empty(0, np.float32), np.empty((0, len(vector)), np.float32), [])
@@ -98,16 +105,31 @@ class Table:
         if newest <= self._upto:
             return
         listed = self._store.listed(self._scope, after=self._upto)
-        self._upto = max(newest, *listed.numbers, 0) if listed.numbers else newest
+        total = self._size + len(listed.numbers)
+        if total > len(self._numbers) and self._size > 2 * self._store.count(self._scope):
+            # Most of what is here went, whoever had it go: read anew instead of making room.
+            self._size, self._queries, self._gone = 0, [], set()
+            listed = self._store.listed(self._scope)
+        self._upto = max(newest, *listed.numbers, 0)
         if listed.numbers:
             self._append(listed)
+
+    def _close_up(self) -> None:
+        """Let go of what is gone, as soon as passing over it takes longer."""
+        if len(self._gone) <= max(_PASSED_OVER, self._size // 16):
+            return
+        own = self._numbers[: self._size]
+        kept = np.flatnonzero(~np.isin(own, np.fromiter(self._gone, np.int64, len(self._gone))))
+        self._size, self._gone = len(kept), set()
+        self._numbers, self._halves, self._codes = own[kept], self._halves[kept], self._codes[:, kept]
+        self._queries = [self._queries[place] for place in kept.tolist()]
 
     def _append(self, listed: Listed) -> None:
         dims = listed.vectors.shape[1]
         if self._size and self._halves.shape[1] != dims:
             return
         total = self._size + len(listed.numbers)
-        if total > len(self._numbers):
+        if total > len(self._numbers) or self._halves.shape[1] != dims:
             self._grow(max(total, 2 * self._size, _FIRST), dims)
         places = slice(self._size, total)
         self._numbers[places] = listed.numbers

@@ -78,15 +78,17 @@ def reindex(
         folder = settings.folder
         found, _ = find_folder(folder, create=False, read_only=None)
         wanted, before = _wanted(found, changes or (), recipe)
+        # What is named is meant: a section that is not keeps the parts a program gave in its place.
+        named = {change.partition(".")[0].strip() for change in changes} if changes else None
         if dry_run:
             from ragweft.cli.sync import print_estimate
 
             with Bar() as bar:
-                estimate, space = estimate_reindex(folder, wanted, progress=bar)
+                estimate, space = estimate_reindex(folder, wanted, replacing=named, progress=bar)
             print_estimate(estimate, space, as_json=as_json)
             return
         with Bar() as bar:
-            report = make_over(folder, wanted, progress=bar, max_usd=max_usd)
+            report = make_over(folder, wanted, replacing=named, progress=bar, max_usd=max_usd)
         if as_json:
             from dataclasses import asdict
 

@@ -91,6 +91,8 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"{name:<12}{value}"
     for place, batch in enumerate(found.under_way):
         yield f"{'' if place else 'under way':<12}{batch}; the next sync takes it in"
+    for line in found.unreadable:
+        yield f"{'unreadable':<12}{line}"
     yield f"{'spent':<12}{money(found.spent)}"
     for paid in found.spent_on:
         yield f"{'':<12}{paid.model}, {paid.purpose}: {money(paid.usage)}"

@@ -198,7 +198,12 @@ def connect(provider: str, name: str, settings: Embedding, *, key: str | None = 
         )
         return Connection(
             caller=Caller(
-                provider, secrets=(secret.reveal(),), at_once=settings.at_once, account=account, model=name
+                provider,
+                secrets=(secret.reveal(),),
+                at_once=settings.at_once,
+                account=account,
+                model=name,
+                base_url=settings.base_url,
             ),
             wires={"document": main, "query": wire(other.name) if other is not None else main},
         )

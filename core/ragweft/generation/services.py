@@ -178,7 +178,12 @@ def connect(provider: str, name: str, settings: Generation, *, key: str | None =
             provider, base_url=settings.base_url, key=secret.reveal(), at_once=settings.at_once
         )
         caller = Caller(
-            provider, secrets=(secret.reveal(),), at_once=settings.at_once, account=account, model=name
+            provider,
+            secrets=(secret.reveal(),),
+            at_once=settings.at_once,
+            account=account,
+            model=name,
+            base_url=settings.base_url,
         )
         return GenerationConnection(caller=caller, wire=wire)
 

@@ -17,6 +17,7 @@ from ragweft.errors import RecipeError
 from ragweft.ledger.schema import INCOMPLETE, facts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from ragweft.ledger.ledger import Ledger
@@ -66,40 +67,53 @@ class GivenParts:
         }
         self._words = {"chunker": recipe.chunking.strategy, "contextualizer": recipe.context.kind}
 
-    def check(self) -> None:
-        """Refuse to go on without a part that made documents of the index.
+    def check(self, pipeline: str, marks: Iterable[str], *, replacing: Collection[str] = ()) -> None:
+        """Refuse to make documents over by *pipeline* without a part that made them what they are.
 
-        A recipe that has been changed meanwhile in what it says of that part is taken at its word.
+        *marks* tell how the documents of the job are marked; they are read only where a part is missing. A part
+        is replaced on purpose where *replacing* names its section of the recipe. And a recipe that has been
+        changed meanwhile in what it says of that part is taken at its word.
 
         Raises:
             RecipeError: documents were made with a part that is not given now.
         """
-        for one in self._lacking():
-            if one.instead == self._said[one.role]:
-                change = f"{_SETTINGS[one.role]}={self._words[one.role]}"
+        owed = [one for one in self._lacking(pipeline, marks) if one.instead == self._said[one.role]]
+        for one in owed:
+            if _section(one) not in replacing:
+                # All that is missing: made over for the sake of one part, a document loses the other too.
+                changes = " ".join(sorted({self._change(other) for other in owed}))
                 raise RecipeError(
                     f"{self._folder}: {_made(one)} {one.name}, given to Index.open, and would be replaced by "
-                    f"those of ragweft.toml ({change}); give it again, as in Index.open(…, {one.role}=…), or "
-                    f"have them replaced on purpose:  ragweft reindex {change}  (ragweft.reindex)"
+                    f"those of ragweft.toml ({self._change(one)}); give it again, as in Index.open(…, "
+                    f"{one.role}=…), or have them replaced on purpose:  ragweft reindex {changes}  "
+                    "(ragweft.reindex)"
                 )
 
-    def replaced(self) -> list[str]:
-        """What to say where documents are made over on purpose."""
-        return [
-            f"{_made(one)} {one.name}, given to Index.open; those of the recipe "
-            f"({_SETTINGS[one.role]}={self._words[one.role]}) take their place"
-            for one in self._lacking()
-        ]
+    def lacks(self, pipeline: str) -> bool:
+        """Whether any document could be one that `check` refuses to make over by *pipeline*."""
+        return bool(self._owed(pipeline))
+
+    def replaced(self, pipeline: str, marks: Iterable[str]) -> list[str]:
+        """What to say where documents are made over by *pipeline* on purpose."""
+        said = (
+            f"{_made(one)} {one.name}, given to Index.open; those of the recipe ({self._change(one)}) take "
+            "their place"
+            for one in self._lacking(pipeline, marks)
+        )
+        return list(dict.fromkeys(said))
 
     def remember(self, pipeline: str) -> None:
-        """Note, before documents are committed as made by *pipeline*, which parts of it were given."""
+        """Note, before documents are committed as made by *pipeline*, which parts of it were given.
+
+        A part that was given before, and is not now, turns out to be the recipe's own: it owes nothing.
+        """
         own = [
             _Noted(pipeline=pipeline, role=role, name=name, instead=self._said[role])
             for role, name in self._given.items()
         ]
         before = self._noted()
         noted = [*(one for one in before if one.pipeline != pipeline), *own][-_MOST:]
-        if noted == before or not own:
+        if noted == before:
             return
         text = json.dumps(noted)
 
@@ -109,14 +123,22 @@ class GivenParts:
 
         self._ledger.change(write)
 
-    def _lacking(self) -> list[_Noted]:
-        """Parts that are not given and that documents still owe what they are, the latest first, each once."""
-        found = {(one.role, one.name): one for one in reversed(self._noted()) if one.role not in self._given}
-        if not found:
+    def _lacking(self, pipeline: str, marks: Iterable[str]) -> list[_Noted]:
+        """Parts that are not given and that documents would lose, the latest first."""
+        owed = self._owed(pipeline)
+        if not owed:
             return []
-        with self._ledger.snapshot() as snapshot:
-            present = {pipeline.removesuffix(INCOMPLETE) for pipeline in snapshot.pipelines()}
-        return [one for one in found.values() if one.pipeline in present]
+        present = {mark.removesuffix(INCOMPLETE) for mark in marks}
+        return [one for one in owed if one.pipeline in present]
+
+    def _owed(self, pipeline: str) -> list[_Noted]:
+        """Parts that are not given, the latest first; by the same pipeline nothing would be replaced."""
+        return [
+            one for one in reversed(self._noted()) if one.role not in self._given and one.pipeline != pipeline
+        ]
+
+    def _change(self, one: _Noted) -> str:
+        return f"{_SETTINGS[one.role]}={self._words[one.role]}"
 
     def _noted(self) -> list[_Noted]:
         query = select(facts.c.value).where(facts.c.name == _FACT)
@@ -133,3 +155,7 @@ def _named(part: Chunker | Contextualizer) -> str:
 
 def _made(one: _Noted) -> str:
     return "its documents were cut by" if one.role == "chunker" else "its contexts are by"
+
+
+def _section(one: _Noted) -> str:
+    return _SETTINGS[one.role].partition(".")[0]

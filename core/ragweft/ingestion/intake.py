@@ -19,6 +19,7 @@ from ragweft.ingestion.pipeline import Loaded, batched
 from ragweft.ingestion.sync import Sync, Tally
 from ragweft.ingestion.takeover import Takeover, check_takeover
 from ragweft.ledger.scope import Scopes
+from ragweft.loading import source_uri
 from ragweft.protocols import WindowedEmbedder
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Intake:
         if not paths:
             raise LoadError("sync: name at least one file or folder")
         parts = self._parts
-        self._given.check()
+        self._check(paths)
         with self._busy, Leveller(parts, chroma=level) as leveller:
             self._given.remember(parts.pipeline.fingerprint)
             long = parts.store.count_long()
@@ -71,7 +72,7 @@ class Intake:
         """See `Index.estimate`."""
         if not paths:
             raise LoadError("estimate: name at least one file or folder")
-        self._given.check()
+        self._check(paths)
         run = self._run(progress, lambda: None)
         return estimated(self._parts.pipeline, run.pending(paths), run.tally)
 
@@ -153,14 +154,24 @@ class Intake:
                 tally.count(commit)
         return self._finished(tally, progress, level=True)
 
+    def _check(self, paths: Sequence[Path]) -> None:
+        """Before anything is done with *paths*, see who cut and placed what is there of them."""
+        ledger = self._parts.ledger
+        marks = (mark for path in paths for mark in ledger.pipelines_under(source_uri(path)))
+        self._given.check(self._parts.pipeline.fingerprint, marks)
+
     def _checked(self, loaded: Iterable[Loaded]) -> Iterator[Loaded]:
-        """*loaded*; before the first document that has to be cut and placed, see who did that so far."""
-        unchecked = True
+        """*loaded*; before a document has to be cut and placed, see who did that so far."""
+        given, ledger, pipeline = self._given, self._parts.ledger, self._parts.pipeline.fingerprint
+        first, lacks = True, False
         for item in loaded:
-            if unchecked and item.chunks is None:
-                self._given.check()
-                self._given.remember(self._parts.pipeline.fingerprint)
-                unchecked = False
+            if item.chunks is None:
+                if first:
+                    lacks, first = given.lacks(pipeline), False
+                    given.remember(pipeline)
+                if lacks:
+                    marks = [state.pipeline for state in ledger.states_of([item.document.id]).values()]
+                    given.check(pipeline, marks)
             yield item
 
     def _changed(self, batch: Sequence[Loaded]) -> list[Loaded]:

@@ -93,6 +93,16 @@ class Ledger:
         """Documents a sync read from *uri* or from below it, by source; those a program gave are left out."""
         return self._states(_under(uri) & documents.c.size.is_not(None))
 
+    def pipelines_under(self, uri: str) -> set[str]:
+        """How the documents are marked that a sync of *uri* would look at, or write over.
+
+        The latter are files that a program loaded and gave: a sync calls them by the same id.
+        """
+        d = documents.c
+        query = select(d.pipeline).where(_under(uri) & (d.size.is_not(None) | (d.id == d.source))).distinct()
+        with self._database.read() as connection:
+            return set(connection.execute(query).scalars())
+
     def ids_under(self, uri: str) -> list[str]:
         """Ids of all documents whose source is *uri* or lies below it."""
         with self._database.read() as connection:

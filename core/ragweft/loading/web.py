@@ -39,11 +39,15 @@ _HEADERS = {
     "Accept": "text/html, application/xhtml+xml, text/*, application/pdf, */*;q=0.8",
     "User-Agent": "ragweft",
 }
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_WRAPPING = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")))
+"""Networks whose addresses hold one of the older kind in their last 32 bits."""
 _METADATA = frozenset(
-    map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192"))
+    map(
+        ipaddress.ip_address,
+        ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
+    )
 )
-"""Where Amazon, Google, Alibaba and Oracle answer beside 169.254.169.254, which is link-local."""
+"""Where Amazon, Google, Alibaba, Oracle and Azure answer beside 169.254.169.254, which is link-local."""
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _KINDS = {
@@ -299,7 +303,7 @@ def _unwrapped(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if not isinstance(ip, ipaddress.IPv6Address):
         return ip
-    if ip in _NAT64:
+    if int(ip) > 1 and any(ip in network for network in _WRAPPING):
         return ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
     return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else ip)
 

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["Failure", "failure_of", "scrubbed"]
+__all__ = ["Failure", "failure_of", "proxy_before", "scrubbed"]
 
 _RETRYABLE = frozenset({408, 409, 425, 429, 498, 500, 502, 503, 504, 505, 520, 522, 524, 529})
 """Statuses that pass: time-outs, conflicts, rate limits, overload (529: Anthropic, Voyage), gateways (52x)."""
@@ -140,6 +140,24 @@ def scrubbed(text: str, secrets: Sequence[str]) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
+def proxy_before(address: str) -> tuple[str, str] | None:
+    """The proxy that calls of *address* go through, by this process's environment or system, and its variable.
+
+    As the SDKs' own clients choose it. Credentials are left out.
+    """
+    from urllib.request import getproxies, proxy_bypass
+
+    url, known = urlsplit(address), getproxies()
+    kind = next((kind for kind in (url.scheme, "all") if known.get(kind)), None)
+    if kind is None or proxy_bypass(url.netloc):
+        return None
+    given = known[kind]
+    try:
+        return _without_path(given if "://" in given else f"http://{given}"), f"{kind.upper()}_PROXY"
+    except ValueError:  # a port that is none: no client has gone there
+        return None
+
+
 def _turned_away(error: BaseException | None) -> bool:
     """Whether a connection was refused, below whatever libraries have made of it."""
     for _ in range(_DEEPEST):
@@ -152,10 +170,14 @@ def _turned_away(error: BaseException | None) -> bool:
 def _address(error: BaseException) -> str:
     """Where *error* says that it went: host and port, never a path."""
     try:
-        url = urlsplit(str(getattr(getattr(error, "request", None), "url", "")))
-        return f"{url.scheme}://{url.hostname}:{url.port}" if url.port else f"{url.scheme}://{url.hostname}"
+        return _without_path(str(getattr(getattr(error, "request", None), "url", "")))
     except (ValueError, RuntimeError):  # a port that is none; httpx has no request to show
         return ""
+
+
+def _without_path(address: str) -> str:
+    url = urlsplit(address)
+    return f"{url.scheme}://{url.hostname}:{url.port}" if url.port else f"{url.scheme}://{url.hostname}"
 
 
 def _status(error: BaseException) -> int | None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ragweft.errors import ProviderError, RagweftError
 from ragweft.providers.accounts import Account
-from ragweft.providers.failures import Failure, failure_of, scrubbed
+from ragweft.providers.failures import Failure, failure_of, proxy_before, scrubbed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +82,9 @@ DOCUMENTS = Policy(attempts=8, seconds=300.0, timeout=120.0)
 QUERIES = Policy(attempts=3, seconds=8.0, timeout=8.0, first_wait=0.2, longest_wait=2.0)
 """A person waits: after that the other leg answers alone."""
 
+_KNOCKS = (0.3, 0.7, 1.5)
+"""Seconds before each further try where nobody has ever listened: a service may be starting just now."""
+
 
 class TooLong(Exception):
     """A service refused its input as too long or too many; the caller sends less at once."""
@@ -116,16 +119,19 @@ class Caller:
         at_once: int = 4,
         account: Account | None = None,
         model: str = "",
+        base_url: str = "",
     ) -> None:
         """*service* names it in errors; *secrets* never appear in them; at most *at_once* calls at a time.
 
         Whoever shares an *account* (None: one of its own) shares its places, and the pauses of *model*. Queries
-        do not queue behind documents: `acall` has places of its own in every loop.
+        do not queue behind documents: `acall` has places of its own in every loop. *base_url*: where the user
+        says that the service is, "" if he does not.
         """
         self._service = service
         self._secrets = tuple(secret for secret in secrets if secret)
         self._account = account or Account(at_once)
         self._model = model
+        self._base_url = base_url
         self._met = False
         """Somebody has answered, whatever was said."""
         self.at_once = at_once
@@ -157,7 +163,7 @@ class Caller:
                 raise Interrupted
 
         deadline = Deadline(seconds=policy.seconds)
-        for attempt in Retrying(**self._rules(policy, deadline), sleep=sleep):
+        for attempt in Retrying(**self._rules(policy, deadline, waits=True), sleep=sleep):
             with attempt:
                 while True:
                     sleep(self._wait_within(deadline))
@@ -209,15 +215,32 @@ class Caller:
             raise self._overrun(until, failed) from None
         raise AssertionError("tenacity ends with a result or an error")
 
-    def refused(self, failure: Failure) -> ProviderError:
-        """*failure* as the error a user sees."""
+    def refused(self, failure: Failure, *, waits: bool = False) -> ProviderError:
+        """*failure* as the error a user sees; *waits*: of work that was given the time for it to pass."""
         said = scrubbed(failure.message, self._secrets)
         status = f"{failure.status}: " if failure.status is not None else ""
         if failure.nobody and not self._met:
-            said = f"{self._service}: nothing answers at {failure.nobody}"
-            return ProviderError(f"{said}; {_start(self._service)}", retryable=False)
+            said = self._unanswered(failure.nobody)
+            return ProviderError(f"{self._service}: {said}", retryable=failure.retryable and not waits)
         advice = _advice(failure)
         return ProviderError(f"{self._service}: {status}{said}; {advice}", retryable=failure.retryable)
+
+    def _unanswered(self, address: str) -> str:
+        """That nobody listens at *address*, and what to do."""
+        proxy = proxy_before(address)
+        if proxy is not None:
+            where, variable = proxy
+            return (
+                f"the proxy {where} does not answer, on the way to {address}; "
+                f"see to {variable}, or name the host in NO_PROXY"
+            )
+        if self._service == "ollama":
+            advice = "is Ollama running? Start it with  ollama serve  , or set base_url to where it is"
+        elif self._base_url:
+            advice = "is the server running, and is base_url where it is?"
+        else:
+            advice = "check the network, then try again"
+        return f"nothing answers at {address}; {advice}"
 
     def _overrun(self, deadline: Deadline, failed: Sequence[Failure]) -> ProviderError:
         said = f"no answer within {deadline.seconds:g} s"
@@ -228,7 +251,7 @@ class Caller:
 
     @contextmanager
     def _judging(self, policy: Policy, state: RetryCallState, *, waits: bool = False) -> Iterator[None]:
-        """*waits*: there is time for many tries, and so to say at once that nobody will ever answer them."""
+        """*waits*: there is time for many tries, and so to say after a few that nobody will ever answer."""
         try:
             yield
         except (RagweftError, TooLong):
@@ -249,7 +272,9 @@ class Caller:
             said = f"{self._service}: its answer could not be read ({told}); try again"
             judged = ProviderError(said, retryable=True)
         elif failure.nobody and waits and not self._met:
-            judged = self.refused(failure)
+            tried = state.attempt_number
+            knocks = tried <= len(_KNOCKS)
+            judged = _Again(failure, _KNOCKS[tried - 1]) if knocks else self.refused(failure, waits=True)
         elif failure.retryable:
             by_service = failure.retry_after is not None
             wait = failure.retry_after if failure.retry_after is not None else _backoff(policy, state)
@@ -279,7 +304,7 @@ class Caller:
         # Nobody gives up on a guess: who cannot wait for its end tries.
         return max(told, guessed if guessed < deadline.left else 0.0)
 
-    def _rules(self, policy: Policy, deadline: Deadline) -> dict[str, Any]:
+    def _rules(self, policy: Policy, deadline: Deadline, *, waits: bool = False) -> dict[str, Any]:
         from tenacity import retry_if_exception_type, stop_after_attempt
 
         tried = stop_after_attempt(policy.attempts)
@@ -293,7 +318,7 @@ class Caller:
 
         def give_up(state: RetryCallState) -> NoReturn:
             last = state.outcome.exception() if state.outcome else None
-            raise self.refused(_failure(state)) from (last.__cause__ if last else None)
+            raise self.refused(_failure(state), waits=waits) from (last.__cause__ if last else None)
 
         return {
             "retry": retry_if_exception_type(_Again),
@@ -313,13 +338,6 @@ def _backoff(policy: Policy, state: RetryCallState) -> float:
 def _failure(state: RetryCallState) -> Failure:
     error = state.outcome.exception() if state.outcome is not None else None
     return error.failure if isinstance(error, _Again) else Failure(status=None, message="no answer")
-
-
-def _start(service: str) -> str:
-    """What to do where nobody listens."""
-    if service == "ollama":
-        return "is Ollama running? Start it with  ollama serve  , or set base_url to where it is"
-    return "is the server running, and is base_url where it is?"
 
 
 def _advice(failure: Failure) -> str:

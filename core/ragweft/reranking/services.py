@@ -81,7 +81,13 @@ def connect(provider: str, name: str, settings: Rerank, *, key: str | None = Non
         secret = find_key(provider, service.keys, given=key, base_url=settings.base_url)
         account = account_of(provider, base_url=settings.base_url, key=secret.reveal())
         return RerankConnection(
-            caller=Caller(provider, secrets=(secret.reveal(),), account=account, model=name),
+            caller=Caller(
+                provider,
+                secrets=(secret.reveal(),),
+                account=account,
+                model=name,
+                base_url=settings.base_url,
+            ),
             wire=service.wire(name, known, secret, settings.base_url or None),
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragweft.errors import LoadError
 from ragweft.loading.converters.pdf_layout import BREAK, Bookmark, Line, write_pages
@@ -17,7 +17,11 @@ from ragweft.loading.converters.writing import Converted, Limits, Writer
 from ragweft.loading.markdown import cleaned
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ragweft.types import Json
+
+    _SidesOf: TypeAlias = Callable[[int], tuple[float, float] | None]
 
 __all__ = ["read"]
 
@@ -94,6 +98,7 @@ def _text_lines(page: Any) -> list[Line]:
     # Lone surrogates are kept so that places in the text stay places in pdfium's list of UTF-16 units.
     text: str = page.get_text_range(errors="surrogatepass")
     lines: list[Line] = []
+    sides = _sides_on(page)
     unit = 0
     for raw in text.split("\r\n"):
         said = raw.strip()
@@ -107,7 +112,9 @@ def _text_lines(page: Any) -> list[Line]:
             for mark in _HYPHENS:
                 said = said.replace(mark, BREAK)
             shown = BREAK.join(map(cleaned, said.split(BREAK)))
-            cells = _cells(page, unit + _units(raw[:begin]), said, middle[0]) if BREAK not in said else ()
+            cells = (
+                _cells(page, unit + _units(raw[:begin]), said, middle[0], sides) if BREAK not in said else ()
+            )
             lines.append(
                 Line(
                     text=shown,
@@ -127,28 +134,44 @@ def _units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _cells(page: Any, unit: int, said: str, size: float) -> tuple[Cell, ...]:
+def _cells(page: Any, unit: int, said: str, size: float, sides: _SidesOf) -> tuple[Cell, ...]:
     """The texts of the line that begins at *unit*, if gaps wider than spaces are between them."""
     import pypdfium2.raw as pdfium  # type: ignore[import-untyped]
 
-    spaces = [place for place, char in enumerate(said) if char == " "]
     # Where a file has spaces of its own to set texts apart, it is code.
-    if not spaces or "  " in said or "\t" in said or size <= 0 or not said.isprintable():
+    if " " not in said or "  " in said or "\t" in said or size <= 0 or not said.isprintable():
         return ()
     # What was drawn in one go has no gaps, and pdfium tells that faster.
-    first = pdfium.FPDFText_GetCharIndexFromTextIndex(page, unit)
-    if first < 0 or pdfium.FPDFText_CountRects(page, first, _units(said)) < 2:
+    first: int = pdfium.FPDFText_GetCharIndexFromTextIndex(page, unit)
+    units = _units(said)
+    if first < 0 or pdfium.FPDFText_CountRects(page, first, units) < 2:
         return ()
-    edges = [_sides(page, unit)]
+    last = pdfium.FPDFText_GetCharIndexFromTextIndex(page, unit + units - 1)
+    # Asking for every index costs as much as all else: they follow one another unless some are not in the text.
+    known = units == len(said) and last - first == units - 1
+
+    def index(place: int) -> int:
+        if known:
+            return first + place
+        found: int = pdfium.FPDFText_GetCharIndexFromTextIndex(page, unit + _units(said[:place]))
+        return found
+
+    edges = [sides(first)]
     starts = [0]
-    for place in spaces:
-        before, after = (_sides(page, unit + _units(said[: place + step])) for step in (-1, 1))
+    widest = _WIDE_GAP * size
+    place = said.find(" ")
+    while place >= 0:
+        after = sides(first + place + 1 if known else index(place + 1))
+        before = sides(first + place - 1 if known else index(place - 1))
         if before is None or after is None:
             return ()
-        if after[0] - before[1] > _WIDE_GAP * size:
+        if after[0] - before[1] > widest:
             edges += [before, after]
             starts.append(place + 1)
-    edges.append(_sides(page, unit + _units(said[:-1])))
+        place = said.find(" ", place + 1)
+    if len(starts) < 2:
+        return ()
+    edges.append(sides(index(len(said) - 1)))
     ends = [*(start - 1 for start in starts[1:]), len(said)]
     cells: list[Cell] = []
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
@@ -156,19 +179,25 @@ def _cells(page: Any, unit: int, said: str, size: float) -> tuple[Cell, ...]:
         if left is None or right is None or right[1] < left[0] or (cells and left[0] <= cells[-1].right):
             return ()
         cells.append(Cell(text=cleaned(said[start:end]), left=left[0], right=right[1]))
-    return tuple(cells) if len(cells) > 1 else ()
+    return tuple(cells)
 
 
-def _sides(page: Any, unit: int) -> tuple[float, float] | None:
-    """Where a character begins and ends, from the left edge of the page."""
+def _sides_on(page: Any) -> _SidesOf:
+    """Where the character of an index begins and ends, from the left edge of the page."""
     import pypdfium2.raw as pdfium
 
-    index = pdfium.FPDFText_GetCharIndexFromTextIndex(page, unit)
-    box = [ctypes.c_double() for _ in range(4)]
-    if index < 0 or not pdfium.FPDFText_GetCharBox(page, index, *map(ctypes.byref, box)):
-        return None
-    left, right = box[0].value, box[1].value
-    return (left, right) if math.isfinite(left) and math.isfinite(right) else None
+    # A page has thousands of characters: the box is made once.
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    box = tuple(map(ctypes.byref, (left, right, bottom, top)))
+    raw, measure, isfinite = page.raw, pdfium.FPDFText_GetCharBox, math.isfinite
+
+    def sides(index: int) -> tuple[float, float] | None:
+        if index < 0 or not measure(raw, index, *box):
+            return None
+        begin, end = left.value, right.value
+        return (begin, end) if isfinite(begin) and isfinite(end) else None
+
+    return sides
 
 
 def _measured(page: Any, unit: int) -> tuple[float, float, float]:

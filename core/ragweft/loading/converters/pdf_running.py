@@ -33,12 +33,19 @@ _MOST_PAGES = 2 / 3
 _NUMBER = re.compile(r"\d{1,6}|\b(?=[ivxlc])(?:c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})\b")
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _WORD = re.compile(r"[^\W\d_]+")
-_PAGE_NAMES = (
-    "p pg pp page pages of seite seiten s von sur de página páginas pág pag pagina pagine di du da van strona"
-    " str z ze sida sidan av side sivu af страница стр из 第 页 頁 共 页共 頁共 ページ 쪽 페이지"
+_MARKS = " \u00a0-–—|·•*/()[]<>~_.,:"
+_PAGE_NAMES = "page seite página pagina sida side strona str pág pag pg p страница стр 页 頁 ページ 쪽 페이지"
+_BESIDE_NAMES = (
+    "pp pages of seiten s von sur de páginas pagine di du da van z ze sidan av sivu af из 第 共 页共 頁共"
 )
-_PAGE_WORDS = frozenset(_PAGE_NAMES.split())
+_PAGE_WORDS = frozenset(f"{_PAGE_NAMES} {_BESIDE_NAMES}".split())
 """What stands beside the number of a page and says nothing more."""
+_BEFORE = "|".join(_PAGE_NAMES.split())
+_BEHIND = "|".join(name for name in _PAGE_NAMES.split() if len(name) > 3 or not name.isascii())
+_NAMED = re.compile(rf"(?<!\w)(?:{_BEFORE})[^\w\0]{{0,3}}\0(?!\w)|(?<!\w)\0[^\w\0]{{0,3}}(?:{_BEHIND})(?!\w)")
+"""A number that is called one of a page. Behind a number, `p` may as well be a unit."""
+_ALONE = re.compile(r"[^\w$€£¥%°+]*(?:\d+ ?[-–—] ?)?\0(?: ?[/|] ?\d+)?[^\w$€£¥%°+]*")
+"""The number of a page, perhaps with that of its chapter or of all pages: `- 3 -`, `2-7`, `3/24`."""
 
 _Place: TypeAlias = tuple[int, int]
 """Number of the page, from 1, and of the line on it, in the order of the file."""
@@ -65,25 +72,29 @@ class _Seen:
 def find_running(pages: Sequence[Sequence[Line]]) -> Running:
     """Lines near an edge, at one height and saying one thing on three pages or more.
 
-    What they say is the same, but for a number that counts the pages: "Total: 120" under another total is no
-    running line. Further in than the outermost row, only what is set apart from the text below is one: a table
-    whose columns are named at the top of every page keeps them.
+    What they say is the same, but for the number of the page. A number that only happens to grow with the pages
+    is none: "Invoice 1002" behind "Invoice 1001" stays, as does "Total: 120" under another total. Further in
+    than the outermost row, only what is set apart from the text below is one: a table whose columns are named
+    at the top of every page keeps them.
     """
     rows = [_rows(lines) for lines in pages]
     found: set[_Place] = set()
     first: set[_Place] = set()
     everywhere: set[_Place] = set()
     told: set[str] = set()
+    alone = {_bare(on_one_line(line.text).lower()) for lines in pages for line in lines}
     for step in (1, -1):
         alike = list(_alike(pages, [row[::step] for row in rows]))
-        candidates = {(seen.page, seen.line) for _, group in alike for seen in group}
+        candidates = {(seen.page, seen.line) for _, _, group in alike for seen in group}
         margin = {
             (number, line)
             for number, (lines, own) in enumerate(zip(pages, rows, strict=True), 1)
             for row in _margin(lines, own[::step], number, candidates)
             for line in row
         }
-        for said, group in alike:
+        for said, offset, group in alike:
+            if "\0" in said and not _counts_pages(said, offset, alone):
+                continue
             places = [(seen.page, seen.line) for seen in group if (seen.page, seen.line) in margin]
             if len({page for page, _ in places}) < _REPEATED:
                 continue
@@ -113,18 +124,18 @@ def _rows(lines: Sequence[Line]) -> list[list[int]]:
 
 def _alike(
     pages: Sequence[Sequence[Line]], rows: Sequence[Sequence[Sequence[int]]]
-) -> Iterator[tuple[str, list[_Seen]]]:
-    """What is said at one height on several pages; *rows* of each page from its edge inwards."""
+) -> Iterator[tuple[str, int, list[_Seen]]]:
+    """What is said at one height on several pages, as in `_skeletons`; *rows* of each from its edge inwards."""
     said: dict[tuple[str, int], list[_Seen]] = {}
     for number, (lines, own) in enumerate(zip(pages, rows, strict=True), 1):
         for row in own[:_EDGE]:
             for place in row:
                 for key in _skeletons(on_one_line(lines[place].text).lower(), number):
                     said.setdefault(key, []).append(_Seen(number, place, lines[place].top))
-    for (text, _), seen in said.items():
+    for (text, offset), seen in said.items():
         for group in _by_height(seen):
             if len({each.page for each in group}) >= _REPEATED:
-                yield text, group
+                yield text, offset, group
 
 
 def _by_height(seen: list[_Seen]) -> Iterator[list[_Seen]]:
@@ -155,6 +166,28 @@ def _says_something(said: str) -> bool:
     if "\0" not in said:
         return any(map(str.isalnum, said))
     return not _PAGE_WORDS.issuperset(_WORD.findall(said))
+
+
+def _counts_pages(said: str, offset: int, alone: set[str]) -> bool:
+    """Whether the number left out of *said* is that of the page, and not one that happens to grow with it.
+
+    It stands alone, is called so, or is the page's own beside a title that is among *alone*, the lines of the
+    file. All else stays: a number on every page is noise, an invoice that nobody finds is a loss.
+    """
+    # Word's own footer spaces the letters.
+    said = said.replace("p a g e", "page")
+    words = _WORD.findall(said)
+    if not words:
+        return _ALONE.fullmatch(said) is not None
+    if _PAGE_WORDS.issuperset(words) or _NAMED.search(said):
+        return True
+    before, _, behind = said.partition("\0")
+    title = _bare(before) or _bare(behind)
+    return offset == 0 and not (_bare(before) and _bare(behind)) and title in alone
+
+
+def _bare(text: str) -> str:
+    return text.strip(_MARKS)
 
 
 def _skeletons(text: str, page: int) -> Iterator[tuple[str, int]]:

@@ -7,6 +7,8 @@ is. Cells that go over several lines are such a case: which lines belong togethe
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -75,14 +77,15 @@ def _widened(columns: Sequence[tuple[float, float]], line: Line) -> list[tuple[f
             merged[-1] = (merged[-1][0], max(right, merged[-1][1]))
         else:
             merged.append((left, right))
-    placed = {_column(cell, merged) for cell in line.cells}
-    kept = {next(n for n, (left, right) in enumerate(merged) if left <= old[0] <= right) for old in columns}
+    placed = {_column(cell.left, merged) for cell in line.cells}
+    kept = {_column(left, merged) for left, _ in columns}
     apart = len(placed) == len(line.cells) and len(kept) == len(columns)
     return merged if apart and len(merged) <= _MOST_COLUMNS else None
 
 
-def _column(cell: Cell, columns: Sequence[tuple[float, float]]) -> int:
-    return next(number for number, (left, right) in enumerate(columns) if left <= cell.left <= right)
+def _column(left: float, columns: Sequence[tuple[float, float]]) -> int:
+    """The column in which what begins at *left* stands; they are in order and apart."""
+    return bisect_right(columns, (left, math.inf)) - 1
 
 
 def _are_even(distances: Sequence[float]) -> bool:
@@ -99,7 +102,7 @@ def _is_table(rows: Sequence[Line], columns: Sequence[tuple[float, float]], arou
     cells = [cell for line in rows for cell in line.cells]
     filled: list[list[Cell]] = [[] for _ in columns]
     for cell in cells:
-        filled[_column(cell, columns)].append(cell)
+        filled[_column(cell.left, columns)].append(cell)
     lengths = [len(cell.text) for cell in cells]
     widths = [
         (cell.right - cell.left) / (right - left)
@@ -135,5 +138,5 @@ def _may_belong(line: Line, row: Line, columns: Sequence[tuple[float, float]]) -
 def _placed(cells: Sequence[Cell], columns: Sequence[tuple[float, float]]) -> list[str]:
     row = [""] * len(columns)
     for cell in cells:
-        row[_column(cell, columns)] = cell.text
+        row[_column(cell.left, columns)] = cell.text
     return row

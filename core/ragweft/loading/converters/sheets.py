@@ -24,6 +24,7 @@ __all__ = ["read"]
 _MOST_CELLS = 50_000_000
 """Of a sheet, empty ones among them included: one stray cell in the last corner makes 17,000,000,000."""
 
+_WORKBOOK = ("[Content_Types].xml", "_rels/", "xl/")
 _OPEN_DOCUMENT = "content.xml"
 """Of an `.ods`, all of its sheets."""
 _SHEET = re.compile(r"xl/worksheets/[^/]+\.xml", re.IGNORECASE)
@@ -73,7 +74,9 @@ def _check(archive: Archive) -> None:
         archive.forbid_declarations((_OPEN_DOCUMENT,))
         archive.check_root(_OPEN_DOCUMENT, "document-content")
     else:
-        archive.forbid_declarations()
+        # Nor does anybody read a workbook's thumbnail, or what other programs keep in it.
+        read = (name for name in archive.names if name.startswith(_WORKBOOK))
+        archive.forbid_declarations(read)
 
 
 def _write(name: str, sheet: CalamineSheet, writer: Writer) -> bool:
