@@ -60,11 +60,12 @@ class Opened:
 
     def stored(self, query: str = QUERY, *, k: int = 3, where: Metadata | None = None) -> Stored:
         found = self.search(query, k=k, where=where)
-        evidence = self.watch.evidence(found, where=where)
+        evidence = self.watch.evidence(found)
         assert evidence is not None
         entry = Entry(
             query=query,
             vector=self.embedder.embed_query(query),
+            tokens=self.embedder.encode(query).ids,
             payload=b"",
             evidence=evidence,
             cost=Cost(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ragweft.assembly import build_hybrid
+from ragweft.assembly import build_cache, build_hybrid
+from ragweft.caching.cached import KeptResults, Missed
+from ragweft.deferred import Once
 from ragweft.errors import RagweftError
 from ragweft.ledger.filters import compile_filter
 from ragweft.ledger.library import LedgerLibrary
@@ -25,9 +28,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from ragweft.assembly import Parts
+    from ragweft.caching.cache import SemanticCache
     from ragweft.protocols import Reranker
     from ragweft.providers.metering import Charge
-    from ragweft.types import Hit, Metadata
+    from ragweft.types import Hit, Json, Metadata
 
 __all__ = ["Answering", "meter_of"]
 
@@ -53,6 +57,7 @@ class Answering:
         self._threads = threads
         self._writing: deque[Future[None]] = deque(maxlen=_WRITING)
         self._hybrid = build_hybrid(parts, threads)
+        self._cache = Once(partial(build_cache, parts, self._hybrid))
         self._library = LedgerLibrary(
             parts.ledger, parts.store, parts.vocabulary, language=parts.recipe.lexical.language
         )
@@ -80,12 +85,18 @@ class Answering:
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        with self._collecting() as meter:
-            if self._reranked is None:
+        kept, asked = self._results, _asked(k, where, uris, min_score)
+        with self.collecting() as meter:
+            before = None if kept is None else kept.look(query, asked)
+            if isinstance(before, Results):
+                found = before
+            elif self._reranked is None:
                 found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris, min_score=min_score)
             else:
                 found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(self._reranked.reorder(found, k=k), min_score)
+            if kept is not None and isinstance(before, Missed):
+                found = kept.keep(found, query, asked, before)
         return replace(found, usage=found.usage + meter.usage, library=self._library)
 
     async def asearch(
@@ -102,21 +113,43 @@ class Answering:
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        with self._collecting() as meter:
-            if self._reranked is None:
+        kept, asked = self._results, _asked(k, where, uris, min_score)
+        with self.collecting() as meter:
+            before = None if kept is None else await asyncio.to_thread(kept.look, query, asked)
+            if isinstance(before, Results):
+                found = before
+            elif self._reranked is None:
                 found = await self._hybrid.aretrieve(
                     query, k=pool, where=where, sources=uris, min_score=min_score
                 )
             else:
                 found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(await self._reranked.areorder(found, k=k), min_score)
+            if kept is not None and isinstance(before, Missed):
+                found = await asyncio.to_thread(kept.keep, found, query, asked, before)
         return replace(found, usage=found.usage + meter.usage, library=self._library)
+
+    @property
+    def cache(self) -> SemanticCache:
+        """Answers that were given before; opened by the first who asks."""
+        return self._cache()
+
+    def close(self) -> None:
+        """Write down what the cache has counted, and close it."""
+        cache = self._cache.end()
+        if cache is not None:
+            cache.close()
+
+    @property
+    def _results(self) -> KeptResults | None:
+        kept = self._parts.recipe.cache.results
+        return None if kept == "off" else KeptResults(self.cache, exactly=kept == "exact")
 
     def explain(self, query: str, chunk_id: str, *, where: Metadata | None) -> Hit | None:
         """See `Index.explain`."""
         with self._parts.ledger.snapshot() as snapshot:
             total = snapshot.count_live()
-        with self._collecting():
+        with self.collecting():
             results = self._hybrid.retrieve(query, k=max(total, 1), where=where)
         return next((hit for hit in results if hit.chunk.id == chunk_id), None)
 
@@ -126,7 +159,7 @@ class Answering:
             self._writing.popleft().result()
 
     @contextmanager
-    def _collecting(self) -> Iterator[Meter]:
+    def collecting(self) -> Iterator[Meter]:
         """Collects what is charged within the block; written into the ledger as it comes, also if it fails.
 
         A search waits for nobody who writes: another process may hold the ledger for seconds. What comes when
@@ -155,6 +188,14 @@ class Answering:
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
         return k, k if self._reranked is None else max(k, self._parts.recipe.rerank.pool)
+
+
+def _asked(
+    k: int, where: Metadata | None, sources: Sequence[str] | None, min_score: float | None
+) -> dict[str, Json]:
+    """What has to be equal for results to be served again."""
+    uris: list[Json] | None = None if sources is None else [*sources]
+    return {"k": k, "where": where, "sources": uris, "min_score": min_score}
 
 
 def _at_least(results: Results, min_score: float | None) -> Results:

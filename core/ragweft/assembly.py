@@ -31,6 +31,7 @@ from ragweft.retrieval.second_look import SecondLook
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ragweft.caching.cache import SemanticCache
     from ragweft.ingestion.pipeline import Pipeline
     from ragweft.protocols import Chunker, Contextualizer, Embedder, LexicalIndex, VectorIndex
     from ragweft.recipe import Recipe
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Followers",
     "Parts",
+    "build_cache",
     "build_hybrid",
     "build_parts",
     "check_abilities",
@@ -285,6 +287,34 @@ def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
         rrf_k=recipe.retrieval.rrf_k,
         pool=recipe.retrieval.pool,
         sparse_weight=recipe.retrieval.sparse_weight,
+    )
+
+
+def build_cache(parts: Parts, hybrid: Hybrid) -> SemanticCache:
+    """The cache beside the index: in memory where nothing can be written. A damaged file is set aside."""
+    from ragweft.caching.cache import SemanticCache
+    from ragweft.caching.likeness import Likeness
+    from ragweft.caching.store import Limits, open_store
+    from ragweft.caching.watching import Watch
+
+    settings = parts.recipe.cache
+    limits = Limits(
+        entries=settings.entries,
+        bytes=settings.bytes,
+        largest=settings.largest,
+        eviction="lru" if settings.eviction == "lru" else "cost",
+    )
+    dense = next(leg for leg in hybrid.legs if isinstance(leg, DenseLeg))
+    threshold = settings.threshold if isinstance(settings.threshold, float) else None
+    return SemanticCache(
+        open_store(None if parts.read_only else parts.folder / "cache.db", limits=limits),
+        Watch(hybrid.legs, parts.ledger, parts.balance),
+        dense.vector,
+        Likeness(parts.vocabulary),
+        space=str(parts.embedder.space),
+        within={"index": parts.ledger.uuid, "recipe": parts.recipe.finding, "space": str(parts.embedder.space)},
+        threshold=threshold if settings.semantic else 2.0,
+        seconds=settings.seconds or None,
     )
 
 

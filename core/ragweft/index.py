@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ragweft.answers import Answers
 from ragweft.errors import LoadError
 from ragweft.health import Status, Verification, take_status, verify
 from ragweft.opening import as_uris, find_folder
@@ -22,14 +23,12 @@ from ragweft.tuning.profiling import keep_tuning, with_asking
 from ragweft.types import Chunk, Document
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from ragweft.ingestion.takeover import Reuse
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
     from ragweft.reports import Estimate, SyncReport
     from ragweft.tuning.candidates import Candidates
-    from ragweft.types import Hit, Metadata, Results, Tuning
+    from ragweft.types import Hit, Json, Metadata, Results, Tuning
 
 __all__ = ["Index"]
 
@@ -94,23 +93,13 @@ class Index:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_raised: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_raised: object) -> None:
         await self.aclose()
 
     @property
@@ -359,6 +348,10 @@ class Index:
         """Bring every follower level with the ledger; followers busy in another process are left to it."""
         with self._serving.use(writing=True) as engine:
             engine.level(progress)
+
+    def cache(self, *, scope: Mapping[str, Json] | None = None) -> Answers:
+        """Answers kept beside this index; in its *scope* what has to be equal: a model, a prompt's version."""
+        return Answers(self._serving, scope=scope or {})
 
     def status(self) -> Status:
         """Counts, sizes and how level the followers are; brings nothing level, but sets a damaged one aside."""

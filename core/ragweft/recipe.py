@@ -19,6 +19,7 @@ from typing import Any
 from ragweft.errors import RecipeError
 from ragweft.settings import (
     FEWEST,
+    Cache,
     Chroma,
     Chunking,
     Context,
@@ -32,6 +33,7 @@ from ragweft.settings import (
 
 __all__ = [
     "PRESETS",
+    "Cache",
     "Chroma",
     "Chunking",
     "Context",
@@ -61,6 +63,7 @@ class Recipe:
     chroma: Chroma = field(default_factory=Chroma)
     retrieval: Retrieval = field(default_factory=Retrieval)
     rerank: Rerank = field(default_factory=Rerank)
+    cache: Cache = field(default_factory=Cache)
 
     def __post_init__(self) -> None:
         for section in fields(self):
@@ -104,6 +107,11 @@ class Recipe:
         """16 hex digits over every setting: equal recipes answer alike."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def finding(self) -> str:
+        """`fingerprint` without what only decides which answers are kept."""
+        return replace(self, cache=Cache()).fingerprint
 
     @property
     def indexing(self) -> tuple[Embedding, Chunking, Context]:

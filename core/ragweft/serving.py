@@ -126,6 +126,8 @@ class Engine:
         self._loader = Once(self._own_loader)
         self._reranker = reranker
         self._owned = owned
+        self._former: list[Answering] = []
+        """Of the processes this one was forked from: a child closes nothing of its parent's."""
         self.start()
 
     def start(self) -> None:
@@ -134,6 +136,7 @@ class Engine:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ragweft")
         self._intake = Once(self._make_intake)
         self.answering = Answering(self.parts, self._reranker, self._threads)
+        self._former.append(self.answering)
 
     @property
     def intake(self) -> Intake:
@@ -178,6 +181,7 @@ class Engine:
     def close(self) -> None:
         """Let go of every file and lock. Idempotent, also if it was interrupted."""
         self._threads.shutdown(wait=self._pid == os.getpid())
+        self.answering.close()
         self.parts.close()
         for part in (*self._owned, self._loader.end()):
             close = getattr(part, "close", None)

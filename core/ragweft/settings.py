@@ -11,6 +11,7 @@ from typing import TypeVar
 __all__ = [
     "FEWEST",
     "OUTLINED",
+    "Cache",
     "Chroma",
     "Chunking",
     "Context",
@@ -243,3 +244,32 @@ class Rerank:
         10.0, "how long a search waits for it; then the fused order stands", low=0.1, high=600.0
     )
     pool: int = setting(50, "hits the reranker sees", low=1, high=10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Answers that are served again, as long as they are right. None of this changes what is found."""
+
+    results: str = setting(
+        "off",
+        "what searches find is kept, too, for the same words (exact) or what asks the same (semantic); off",
+        choices=("off", "exact", "semantic"),
+    )
+    threshold: float | str = setting(
+        "auto",
+        'cosine from which on two questions may ask the same; "auto": what `ragweft cache calibrate` '
+        "has found, or 0.95",
+        low=0.0,
+        high=1.0,
+        word="auto",
+    )
+    semantic: bool = setting(True, "serve what asks the same in other words; false: the same words only")
+    seconds: float = setting(0.0, "how long an answer is kept; 0: until what it rests on changes", low=0.0)
+    entries: int = setting(100_000, "answers kept", low=1, high=100_000_000)
+    bytes: int = setting(512 * 2**20, "bytes they may take together", low=2**20)
+    largest: int = setting(2**20, "bytes of a single one, larger ones are not kept", low=1_000)
+    eviction: str = setting(
+        "cost",
+        "who goes when there are too many: cost: what saves least for its size; lru: what was not used longest",
+        choices=("cost", "lru"),
+    )

@@ -308,6 +308,10 @@ class Trace:
     """For each leg the raw score at the bottom of its pool: what a new chunk must beat to matter."""
     tuning: Tuning | None = None
     """How much each part counted, and why; None if nothing was ranked."""
+    where: Metadata | None = None
+    """The filter the hits satisfy."""
+    sources: tuple[str, ...] | None = None
+    """URIs at or below which their documents lie."""
 
     @property
     def ms(self) -> float:

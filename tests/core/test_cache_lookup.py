@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from cache_made import QUERY, Opened, corpus
 from ragweft import Document
 from ragweft.caching.cache import SemanticCache
+from ragweft.caching.likeness import Likeness
 from ragweft.caching.store import CacheStore, Limits
 from ragweft.caching.values import Cost
 from ragweft.errors import IndexLocked, RagweftError
@@ -42,6 +43,8 @@ def cache_of(opened: Opened, *, threshold: float | None = 0.9, seconds: float | 
         store,
         opened.watch,
         opened.embedder.embed_query,
+        Likeness(opened.embedder),
+        space="s",
         within={"index": opened.parts.ledger.uuid},
         threshold=threshold,
         seconds=seconds,

@@ -14,6 +14,7 @@ from cache_made import QUERY, Opened, corpus
 from ragweft import Document
 from ragweft.caching.cache import SemanticCache
 from ragweft.caching.cached import Cached
+from ragweft.caching.likeness import Likeness
 from ragweft.caching.store import CacheStore
 from ragweft.protocols import AsyncRetriever, Retriever
 
@@ -52,6 +53,8 @@ def cache(opened: Opened) -> Iterator[SemanticCache]:
         CacheStore(opened.parts.folder / "cache.db"),
         opened.watch,
         opened.embedder.embed_query,
+        Likeness(opened.embedder),
+        space="s",
         within={"index": opened.parts.ledger.uuid},
         threshold=0.9,
     )

@@ -17,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli_runner import environment
-from ragweft.caching.store import CacheStore, Limits
+from ragweft.caching.store import CacheStore, Limits, Listed
 from ragweft.caching.values import Cost, Entry, Evidence, normalised, scope_of
 from ragweft.errors import RagweftError
 
 EVERYBODY = scope_of({"tenant": "a", "k": 5})
+TOKENS = np.array([7, 31_999], np.int32)
 ANOTHER = scope_of({"tenant": "b", "k": 5})
 
 
@@ -38,8 +39,18 @@ def entry(query: str, *, rows: tuple[int, ...] = (1, 2), ms: float = 10.0, paylo
         tuning="0.3",
     )
     return Entry(
-        query=query, vector=vector, payload=payload, evidence=evidence, cost=Cost(ms=ms), created=time.time()
+        query=query,
+        vector=vector,
+        tokens=TOKENS,
+        payload=payload,
+        evidence=evidence,
+        cost=Cost(ms=ms),
+        created=time.time(),
     )
+
+
+def texts(listed: Listed) -> list[str]:
+    return [spoken.text for spoken in listed.questions]
 
 
 @pytest.fixture
@@ -56,8 +67,9 @@ def test_an_entry_comes_back_as_it_was(store: CacheStore) -> None:
     assert found is not None
     assert evicted == 0
     assert (found.number, found.valid_through, found.threshold) == (number, 3, None)
-    assert replace(found.entry, vector=kept.vector) == kept
+    assert replace(found.entry, vector=kept.vector, tokens=kept.tokens) == kept
     assert found.entry.vector.tolist() == kept.vector.tolist()
+    assert found.entry.tokens.tolist() == kept.tokens.tolist()
     assert store.get(number) is not None
     assert store.sizes()[0] == 1
 
@@ -71,7 +83,7 @@ def test_half_a_character_is_kept_as_it_came(tmp_path: Path) -> None:
         found = store.exact(scope, odd)
         assert found is not None
         assert (found.entry.query, found.entry.evidence) == (odd, evidence)
-        assert store.listed(scope).queries == [odd]
+        assert texts(store.listed(scope)) == [odd]
         assert store.within({"tenant": odd}) == [found.number]
 
 
@@ -133,7 +145,7 @@ def test_what_was_added_since(store: CacheStore) -> None:
     numbers = [store.put(EVERYBODY, entry("x" * n))[0] for n in range(1, 6)]
     assert store.newest() == numbers[-1]
     listed = store.listed(EVERYBODY, after=numbers[2])
-    assert (listed.numbers, listed.queries) == (numbers[3:], ["xxxx", "xxxxx"])
+    assert (listed.numbers, texts(listed)) == (numbers[3:], ["xxxx", "xxxxx"])
     assert listed.vectors.shape == (2, 4)
     store.drop([numbers[-1]])
     assert store.newest() == numbers[-1], "no number is used twice"
@@ -240,5 +252,5 @@ def test_processes_share_one_file(tmp_path: Path) -> None:
         for n in range(2)
     ]
     assert [process.wait(timeout=120) for process in several] == [0, 0]
-    assert sorted(store.listed(EVERYBODY).queries) == sorted(f"query {n}" for n in range(50))
+    assert sorted(texts(store.listed(EVERYBODY))) == sorted(f"query {n}" for n in range(50))
     store.close()

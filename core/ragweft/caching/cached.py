@@ -10,20 +10,22 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ragweft.caching.values import Cost
+from ragweft.errors import RagweftError
 from ragweft.retrieval.hybrid import cite
 from ragweft.types import Hit, Origin, Results, Span, Stage, Trace
 
 if TYPE_CHECKING:
-    from ragweft.caching.cache import CacheHit, SemanticCache
+    from ragweft.caching.cache import SemanticCache
+    from ragweft.caching.hits import CacheHit
     from ragweft.protocols import Retriever
     from ragweft.types import Json, Metadata
 
-__all__ = ["Cached"]
+__all__ = ["Cached", "KeptResults", "Missed"]
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class Cached:
     ) -> None:
         """*scope* has to be equal too: a tenant, say. Who retrieves, `k` and the filter always have."""
         self._retriever = retriever
-        self._cache = cache
+        self._kept = KeptResults(cache)
         self._scope = dict(scope or {})
 
     def __repr__(self) -> str:
@@ -48,32 +50,74 @@ class Cached:
         Raises:
             InvalidFilter: *where* is malformed.
         """
-        found = self._kept(query, k, where)
-        if found is not None:
+        kept = self._kept
+        asked = self._asked(k, where)
+        found = kept.look(query, asked)
+        if isinstance(found, Results):
             return found
-        started = time.perf_counter()
-        return self._keep(self._retriever.retrieve(query, k=k, where=where), query, k, where, started)
+        return kept.keep(self._retriever.retrieve(query, k=k, where=where), query, asked, found)
 
     async def aretrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
         """As `retrieve`, without blocking the running loop."""
-        found = await asyncio.to_thread(self._kept, query, k, where)
-        if found is not None:
+        asked = self._asked(k, where)
+        found = await asyncio.to_thread(self._kept.look, query, asked)
+        if isinstance(found, Results):
             return found
-        started = time.perf_counter()
         native = getattr(self._retriever, "aretrieve", None)
         if native is None:
             new = await asyncio.to_thread(partial(self._retriever.retrieve, query, k=k, where=where))
         else:
             new = await native(query, k=k, where=where)
-        return await asyncio.to_thread(self._keep, new, query, k, where, started)
+        return await asyncio.to_thread(self._kept.keep, new, query, asked, found)
 
     def _asked(self, k: int, where: Metadata | None) -> dict[str, Json]:
         return {"own": self._scope, "retriever": repr(self._retriever), "k": k, "where": where}
 
-    def _kept(self, query: str, k: int, where: Metadata | None) -> Results | None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """Nothing was kept that could be served."""
+
+    started: float
+    why: str
+
+
+class KeptResults:
+    """Results in a cache, for whoever retrieves. Safe to use from many threads."""
+
+    def __init__(self, cache: SemanticCache, *, exactly: bool = False) -> None:
+        """*exactly*: for the same words only."""
+        self._cache = cache
+        self._exactly = exactly
+
+    def look(self, query: str, scope: Mapping[str, Json]) -> Results | Missed:
+        """What was found for *query* before, as a search would find it now, or that there is nothing."""
         started = time.perf_counter()
-        hit = self._cache.lookup(query, scope=self._asked(k, where), kind="results")
-        return None if hit is None else self._read(hit, query, started)
+        looked = self._cache.look(query, scope=scope, kind="results", exactly=self._exactly)
+        try:
+            found = None if looked.hit is None else self._read(looked.hit, query, started)
+        except RagweftError as error:
+            _log.warning("what was kept could not be read: %s", error)
+            return Missed(started=started, why=f"failed: {error}")
+        if found is not None:
+            return found
+        return Missed(started=started, why=f"failed: {looked.why}" if looked.failed else "miss")
+
+    def keep(self, found: Results, query: str, scope: Mapping[str, Json], missed: Missed) -> Results:
+        """Keep what was *found* after all; the same, with a word on it in the trace."""
+        try:
+            evidence = self._cache.watch.evidence(found)
+        except RagweftError as error:
+            return _said(found, f"failed: {error}")
+        if evidence is None:
+            return _said(found, f"{missed.why}, not kept")
+        cost = Cost(
+            ms=(time.perf_counter() - missed.started) * 1000,
+            tokens=found.usage.tokens,
+            usd=found.usage.usd or 0.0,
+        )
+        self._cache.store(query, _rows(found), evidence=evidence, scope=scope, cost=cost, kind="results")
+        return _said(found, missed.why)
 
     def _read(self, hit: CacheHit, query: str, started: float) -> Results | None:
         said: Any = hit.answer
@@ -102,20 +146,12 @@ class Cached:
         )
         return Results(hits=hits, query=query, trace=trace)
 
-    def _keep(self, found: Results, query: str, k: int, where: Metadata | None, started: float) -> Results:
-        evidence = self._cache.watch.evidence(found, where=where)
-        if evidence is None:
-            return replace(found, trace=replace(found.trace, cache="miss, not kept"))
-        cost = Cost(
-            ms=(time.perf_counter() - started) * 1000, tokens=found.usage.tokens, usd=found.usage.usd or 0.0
-        )
-        self._cache.store(
-            query, _said(found), evidence=evidence, scope=self._asked(k, where), cost=cost, kind="results"
-        )
-        return replace(found, trace=replace(found.trace, cache="miss"))
+
+def _said(found: Results, cache: str) -> Results:
+    return replace(found, trace=replace(found.trace, cache=cache))
 
 
-def _said(found: Results) -> Sequence[Json]:
+def _rows(found: Results) -> Sequence[Json]:
     return [
         {
             "row": hit.row,

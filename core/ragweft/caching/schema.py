@@ -36,6 +36,7 @@ entries = Table(
     Column("key", LargeBinary, nullable=False),
     Column("query", LargeBinary, nullable=False),
     Column("vector", LargeBinary, nullable=False),
+    Column("spoken", LargeBinary, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("evidence", Text),
     Column("valid_through", Integer, nullable=False),
@@ -53,7 +54,8 @@ entries = Table(
     sqlite_autoincrement=True,
 )
 """`query` is UTF-8 in which a lone surrogate stays what it is, `key` the digest of the normalised query,
-`evidence` the JSON of an `Evidence`, `payload` compressed; `worth` is what decides who goes first."""
+`spoken` its tokens, `evidence` the JSON of an `Evidence`, `payload` compressed; `worth` is what decides who
+goes first."""
 
 Index("entries_worth", entries.c.worth)
 Index("entries_expires", entries.c.expires, sqlite_where=entries.c.expires.is_not(None))

@@ -9,6 +9,7 @@ saves, how often there was one, and how much room it takes (GreedyDual-Size-Freq
 from __future__ import annotations
 
 import json
+import logging
 import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,20 +21,22 @@ import numpy as np
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from ragweft.caching.likeness import Spoken
 from ragweft.caching.schema import CACHE, entries, facts, rows_used, scopes, tallies
 from ragweft.caching.values import Cost, Entry, Evidence, Stored, normalised
-from ragweft.errors import RagweftError
-from ragweft.ledger.database import Database, in_batches
+from ragweft.errors import IndexDamaged, IndexLocked, RagweftError
+from ragweft.ledger.database import MEMORY, Database, in_batches
 from ragweft.types import digest_of
 
 if TYPE_CHECKING:
     from ragweft.caching.values import Scope
-    from ragweft.types import Vectors
+    from ragweft.types import TokenIds, Vectors
 
-__all__ = ["CacheStore", "Eviction", "Limits", "Listed"]
+__all__ = ["CacheStore", "Eviction", "Limits", "Listed", "open_store"]
 
 Eviction: TypeAlias = Literal["cost", "lru"]
 
+_log = logging.getLogger(__name__)
 _UTF8 = ("utf-8", "surrogatepass")
 _ROOM = 400
 """Bytes of an entry beside its query, vector and payload, about."""
@@ -56,19 +59,20 @@ class Listed(NamedTuple):
     numbers: list[int]
     vectors: Vectors
     """Of their queries, float32, shape (entries, dims)."""
-    queries: list[str]
+    questions: list[Spoken]
 
 
 class CacheStore:
     """Entries in one file. Safe to use from many threads, processes, and after a fork."""
 
     def __init__(self, path: Path, *, limits: Limits | None = None) -> None:
-        """Open *path*, creating it.
+        """Open *path*, creating it; `MEMORY`: nothing is on disk.
 
         Raises:
             IndexDamaged: the file is not a database.
             IndexLocked: it cannot be written or shared.
         """
+        self._path = path
         self._database = Database(path, CACHE)
         self.limits = Limits() if limits is None else limits
 
@@ -96,7 +100,7 @@ class CacheStore:
         return Listed(
             numbers=[row.number for row in rows],
             vectors=np.array(vectors, dtype=np.float32) if rows else np.empty((0, 0), np.float32),
-            queries=[row.query.decode(*_UTF8) for row in rows],
+            questions=[Spoken(text=row.query.decode(*_UTF8), tokens=_tokens(row.spoken)) for row in rows],
         )
 
     def count(self, scope: Scope) -> int:
@@ -112,7 +116,7 @@ class CacheStore:
             IndexLocked: the file cannot be written.
         """
         payload, query = zlib.compress(entry.payload, 1), entry.query.encode(*_UTF8)
-        size = _ROOM + len(payload) + entry.vector.nbytes + len(query)
+        size = _ROOM + len(payload) + entry.vector.nbytes + entry.tokens.nbytes + len(query)
         if size > self.limits.largest:
             raise RagweftError(
                 f"cache: an entry of {size:,} bytes is not kept, {self.limits.largest:,} are the most; "
@@ -123,6 +127,7 @@ class CacheStore:
             "key": _key(entry.query),
             "query": query,
             "vector": entry.vector.astype("<f4").tobytes(),
+            "spoken": entry.tokens.astype("<i4").tobytes(),
             "payload": payload,
             "evidence": None if evidence is None else json.dumps(asdict(evidence)),
             "valid_through": 0 if evidence is None else evidence.generation,
@@ -240,7 +245,13 @@ class CacheStore:
     def _first(self, query: Any, asked: Mapping[str, Any]) -> Stored | None:
         with self._database.read() as connection:
             row = connection.execute(query, asked).first()
-        return None if row is None else _stored(row)
+        try:
+            return None if row is None else _stored(row)
+        except (zlib.error, ValueError, KeyError, TypeError) as error:
+            raise IndexDamaged(
+                f"{self._path}: entry {getattr(row, 'number', '?')} cannot be read ({error}); clear "
+                "the cache with  ragweft cache clear"
+            ) from None
 
     def _make_room(self, connection: Connection, *, keep: int) -> int:
         """Have entries go until the rest is within the limits; how many did. What has expired goes first."""
@@ -265,10 +276,30 @@ class CacheStore:
         return evicted
 
 
+def open_store(path: Path | None, *, limits: Limits) -> CacheStore:
+    """The store in file *path*, None: in memory. A damaged file is set aside, a locked one done without."""
+    if path is None:
+        return CacheStore(MEMORY, limits=limits)
+    try:
+        try:
+            return CacheStore(path, limits=limits)
+        except IndexDamaged as error:
+            aside = path.with_name(f"{path.name}.damaged")
+            _log.warning("the cache begins anew, what it was is now %s: %s", aside, error)
+            path.replace(aside)
+            for log in ("-wal", "-shm"):
+                path.with_name(path.name + log).unlink(missing_ok=True)
+            return CacheStore(path, limits=limits)
+    except (IndexLocked, IndexDamaged, OSError) as error:
+        _log.warning("the cache is kept in memory only: %s", error)
+        return CacheStore(MEMORY, limits=limits)
+
+
 _COLUMNS = (
     entries.c.number,
     entries.c.query,
     entries.c.vector,
+    entries.c.spoken,
     entries.c.payload,
     entries.c.evidence,
     entries.c.valid_through,
@@ -285,7 +316,7 @@ _OF_SCOPE = (
 )
 _EXACT = select(*_COLUMNS).where(_OF_SCOPE, entries.c.key == bindparam("key"))
 _LISTED = (
-    select(entries.c.number, entries.c.query, entries.c.vector)
+    select(entries.c.number, entries.c.query, entries.c.vector, entries.c.spoken)
     .where(_OF_SCOPE, entries.c.number > bindparam("after"))
     .order_by(entries.c.number)
 )
@@ -302,11 +333,16 @@ def _key(query: str) -> bytes:
     return digest_of(normalised(query))
 
 
+def _tokens(raw: bytes) -> TokenIds:
+    return np.frombuffer(raw, dtype="<i4").astype(np.int32, copy=False)
+
+
 def _stored(row: Row[Any]) -> Stored:
     evidence = None if row.evidence is None else _evidence(json.loads(row.evidence))
     entry = Entry(
         query=row.query.decode(*_UTF8),
         vector=np.frombuffer(row.vector, dtype="<f4").astype(np.float32),
+        tokens=_tokens(row.spoken),
         payload=zlib.decompress(row.payload),
         evidence=evidence,
         cost=Cost(ms=row.ms, tokens=row.tokens, usd=row.usd),

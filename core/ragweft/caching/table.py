@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ragweft.caching.likeness import Parlance
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from ragweft.caching.likeness import Spoken
     from ragweft.caching.store import CacheStore, Listed
     from ragweft.caching.values import Scope
     from ragweft.types import Vector, Vectors
@@ -42,9 +45,9 @@ class Near(NamedTuple):
 
     numbers: list[int]
     cosines: Vector
-    vectors: Vectors
-    """Of their queries, float32, shape (entries, dims)."""
-    queries: list[str]
+    questions: list[Spoken]
+    parlance: Parlance
+    """How questions are put in this scope."""
 
 
 class Table:
@@ -60,7 +63,8 @@ class Table:
         self._numbers: NDArray[np.int64] = np.empty(0, np.int64)
         self._halves: NDArray[np.float16] = np.empty((0, 0), np.float16)
         self._codes: NDArray[np.uint64] = np.empty((_BITS // 64, 0), np.uint64)
-        self._queries: list[str] = []
+        self._questions: list[Spoken] = []
+        self._parlance = Parlance()
         self._gone: set[int] = set()
 
     def __len__(self) -> int:
@@ -77,11 +81,12 @@ class Table:
             self._close_up()
             self._take_in()
             if not self._size or self._halves.shape[1] != len(vector):
-                return Near([], np.empty(0, np.float32), np.empty((0, len(vector)), np.float32), [])
+                return Near([], np.empty(0, np.float32), [], self._parlance)
             places = self._candidates(vector, n + len(self._gone))
             vectors = self._halves[places].astype(np.float32)
             numbers = self._numbers[places]
-            queries = [self._queries[place] for place in places.tolist()]
+            questions = [self._questions[place] for place in places.tolist()]
+            parlance = self._parlance
             gone = set(self._gone)
         cosines = vectors @ vector
         ranked = np.lexsort((numbers, -cosines))
@@ -90,8 +95,8 @@ class Table:
         return Near(
             [int(numbers[place]) for place in order],
             cosines[order],
-            vectors[order],
-            [queries[p] for p in order],
+            [questions[place] for place in order],
+            parlance,
         )
 
     def forget(self, number: int) -> None:
@@ -108,7 +113,7 @@ class Table:
         total = self._size + len(listed.numbers)
         if total > len(self._numbers) and self._size > 2 * self._store.count(self._scope):
             # Most of what is here went, whoever had it go: read anew instead of making room.
-            self._size, self._queries, self._gone = 0, [], set()
+            self._size, self._questions, self._gone, self._parlance = 0, [], set(), Parlance()
             listed = self._store.listed(self._scope)
         self._upto = max(newest, *listed.numbers, 0)
         if listed.numbers:
@@ -122,7 +127,7 @@ class Table:
         kept = np.flatnonzero(~np.isin(own, np.fromiter(self._gone, np.int64, len(self._gone))))
         self._size, self._gone = len(kept), set()
         self._numbers, self._halves, self._codes = own[kept], self._halves[kept], self._codes[:, kept]
-        self._queries = [self._queries[place] for place in kept.tolist()]
+        self._questions = [self._questions[place] for place in kept.tolist()]
 
     def _append(self, listed: Listed) -> None:
         dims = listed.vectors.shape[1]
@@ -135,7 +140,8 @@ class Table:
         self._numbers[places] = listed.numbers
         self._halves[places] = listed.vectors
         self._codes[:, places] = _signs(listed.vectors)
-        self._queries.extend(listed.queries)
+        self._questions.extend(listed.questions)
+        self._parlance.add(listed.questions)
         self._size = total
 
     def _grow(self, room: int, dims: int) -> None:

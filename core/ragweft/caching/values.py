@@ -13,7 +13,7 @@ from ragweft.errors import RagweftError
 from ragweft.types import digest_of
 
 if TYPE_CHECKING:
-    from ragweft.types import Json, Metadata, Vector
+    from ragweft.types import Json, Metadata, TokenIds, Vector
 
 __all__ = [
     "Cost",
@@ -110,6 +110,8 @@ class Entry:
     query: str
     vector: Vector
     """Of the query, of length 1."""
+    tokens: TokenIds
+    """Of the query, by the static table."""
     payload: bytes
     evidence: Evidence | None
     cost: Cost

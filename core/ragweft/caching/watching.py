@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ragweft.ledger.snapshot import Snapshot
     from ragweft.retrieval.balance import Balance
     from ragweft.retrieval.legs import Leg, Question
-    from ragweft.types import Metadata, Results, Tuning, Vector
+    from ragweft.types import Results, Tuning, Vector
 
 __all__ = ["Watch"]
 
@@ -36,27 +36,34 @@ class Watch:
         """How the legs are weighed in that state."""
         return _weighed(self._balance.of(self._profiles.newest(snapshot)))
 
-    def evidence(
-        self, found: Results, *, where: Metadata | None = None, sources: Sequence[str] | None = None
-    ) -> Evidence | None:
-        """What *found* rests on; None if that cannot be said, or if a part of the search had failed.
+    def evidence(self, *found: Results) -> Evidence | None:
+        """What *found* rest on; None if that cannot be said, or if a part of a search had failed.
 
-        Which legs were asked is told by the trace. Of a search that was put together from several questions it
-        is not known how near something new would have to come: then anything new counts.
+        Which legs were asked is told by the trace. Of a search that was put together from several questions, or
+        of several searches, it is not known how near something new would have to come: then anything new counts
+        that their filters let through.
         """
-        trace = found.trace
-        if trace.degraded or trace.tuning is None or any(hit.row is None for hit in found):
+        if not found:
+            return None
+        for each in found:
+            trace = each.trace
+            if trace.degraded or trace.tuning is None or any(hit.row is None for hit in each):
+                return None
+        first = found[0].trace
+        alone = len(found) == 1
+        alike = all((each.trace.where, each.trace.sources) == (first.where, first.sources) for each in found)
+        if first.tuning is None or any(_weighed(each.trace.tuning) != _weighed(first.tuning) for each in found):
             return None
         with self.ledger.snapshot() as snapshot:
             born, living = snapshot.ever_born(), snapshot.count_live()
         return Evidence(
-            rows=tuple(hit.row for hit in found if hit.row is not None),
-            generation=trace.generation,
-            floors=dict(trace.floors),
-            legs=tuple(stage.name for stage in trace.stages if stage.name in self._legs),
-            where=where,
-            sources=None if sources is None else tuple(sources),
-            tuning=_weighed(trace.tuning),
+            rows=tuple(dict.fromkeys(hit.row for each in found for hit in each if hit.row is not None)),
+            generation=min(each.trace.generation for each in found),
+            floors=dict(first.floors) if alone else {},
+            legs=tuple(stage.name for stage in first.stages if stage.name in self._legs) if alone else (),
+            where=first.where if alike else None,
+            sources=first.sources if alike else None,
+            tuning=_weighed(first.tuning),
             born=born,
             living=living,
         )
@@ -68,6 +75,8 @@ class Watch:
         return None if found is None else found.ask(query)
 
 
-def _weighed(tuning: Tuning) -> str:
+def _weighed(tuning: Tuning | None) -> str:
     """The weights alone: when and from what they were found changes no ranking."""
+    if tuning is None:
+        return ""
     return f"{tuning.dense_weight:g} {tuning.late_weight:g} {tuning.document_weight:g}"

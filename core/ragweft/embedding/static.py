@@ -103,6 +103,10 @@ class StaticEmbedder:
         """Unit vectors of the whole vocabulary by their first *dims* values: float32, shape (32000, dims)."""
         return self._files.unit(dims)
 
+    def token_table(self) -> NDArray[np.float16]:
+        """Vectors of the whole vocabulary as the table has them, shape (32000, dims): longer ones tell more."""
+        return self._files.half(self._space.dims)
+
     def _ids(self, text: str) -> TokenIds:
         tokenizer = self._files.words()
         return tokenizer.tokens(tokenizer.words(text))[0]

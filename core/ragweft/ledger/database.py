@@ -23,12 +23,14 @@ from sqlalchemy.pool import QueuePool
 
 from ragweft.errors import IndexDamaged, IndexLocked, RagweftError
 
-__all__ = ["Database", "if_there", "in_batches", "refuse_network_filesystem"]
+__all__ = ["MEMORY", "Database", "if_there", "in_batches", "refuse_network_filesystem"]
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 _log = logging.getLogger(__name__)
+MEMORY = Path(":memory:")
+"""In the place of a file: nothing is on disk, and every process, also a forked child, has its own."""
 _BUSY_SECONDS = 60.0
 """How long a statement waits for another process's lock; commits are serialised outside, so it rarely waits."""
 _CHECKPOINT_BYTES = 64 * 2**20
@@ -168,12 +170,17 @@ class Database:
                     _inherited.append(self._engine)
                     self._engine = self._make_engine()
                     self._pid = os.getpid()
+                    if self._path == MEMORY:
+                        with self._engine.begin() as connection:
+                            self._tables.create_all(connection)
         return self._engine
 
     def _make_engine(self) -> Engine:
-        # More connections than threads that search at once: a pool that runs dry would make them wait.
+        # More connections than threads that search at once: a pool that runs dry would make them wait. What is
+        # in memory is in one connection, and all wait for it.
+        size, more = (1, 0) if self._path == MEMORY else (8, 64)
         engine = create_engine(
-            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=8, max_overflow=64
+            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=size, max_overflow=more
         )
 
         # The driver must not open transactions of its own: `_begin` says when one starts and of what kind.

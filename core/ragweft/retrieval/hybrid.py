@@ -249,6 +249,8 @@ class Hybrid:
             degraded=(*degraded, *gaps),
             floors={leg: float(r.scores[-1]) for leg, r in rankings.items() if len(r.rows) >= n},
             tuning=tuning,
+            where=query.where,
+            sources=None if query.sources is None else tuple(query.sources),
         )
         return Results(hits=hits, query=query.text, trace=trace)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ragweft.errors import IndexDamaged, ProviderError
 from ragweft.protocols import QueryWeigher
+from ragweft.retrieval.lately import Lately
 from ragweft.types import Ranking
 from ragweft.vectors.cosine import cosines, unit_rows
 from ragweft.vectors.sparse_rows import asked_weights, products
@@ -95,6 +96,7 @@ class DenseLeg:
         self._planner = planner
         self._store = store
         self._remembered = remembered
+        self._lately = Lately()
         self.waits = waits
 
     def __repr__(self) -> str:
@@ -103,9 +105,20 @@ class DenseLeg:
     def ask(self, query: str) -> Question:
         """Embed *query*, unless its vector is remembered."""
         if self._remembered is None:
-            return _DenseQuestion(self._embedder.embed_query(query), self._planner, self._store)
+            return _DenseQuestion(self.vector(query), self._planner, self._store)
         vector, known = self._remembered.get(query)
         return _DenseQuestion(vector, self._planner, self._store, known=known)
+
+    def vector(self, query: str) -> Vector:
+        """The vector `ask` compares with: float32, shape (dims,); asked for once, whoever needs it.
+
+        Raises:
+            ProviderError: the embedder failed.
+        """
+        if self._remembered is not None:
+            return self._remembered.get(query)[0]
+        vector = self._lately.get(query)
+        return self._lately.keep(query, self._embedder.embed_query(query)) if vector is None else vector
 
     def about(self, vector: Vector) -> Question:
         """A query whose vector is there already: float32, shape (dims,), of length 1."""
@@ -124,7 +137,9 @@ class DenseLeg:
 
         async def aask(query: str) -> Question:
             if self._remembered is None:
-                return _DenseQuestion(await native(query), self._planner, self._store)
+                lately = self._lately.get(query)
+                vector = self._lately.keep(query, await native(query)) if lately is None else lately
+                return _DenseQuestion(vector, self._planner, self._store)
             vector, known = await self._remembered.aget(query, native)
             return _DenseQuestion(vector, self._planner, self._store, known=known)
 

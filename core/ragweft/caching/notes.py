@@ -1,0 +1,68 @@
+"""What happened in the cache, noted in memory and written together: a hit waits for no write."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ragweft.caching.values import Cost
+from ragweft.errors import RagweftError
+
+if TYPE_CHECKING:
+    from ragweft.caching.store import CacheStore
+
+__all__ = ["Notes"]
+
+_log = logging.getLogger(__name__)
+_TOGETHER = 64
+"""Things that are noted before they are written down."""
+
+
+@dataclass(slots=True)
+class _Page:
+    served: Counter[int] = field(default_factory=Counter[int])
+    tally: dict[str, tuple[int, Cost]] = field(default_factory=dict[str, tuple[int, Cost]])
+    held: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
+    """Generation to the entries that were seen to hold at it."""
+
+
+class Notes:
+    """Counts for one store. Safe to use from many threads."""
+
+    def __init__(self, store: CacheStore) -> None:
+        self._store = store
+        self._page = _Page()
+        self._lock = threading.Lock()
+
+    def count(self, what: str, saved: Cost | None = None, *, times: int = 1, served: int | None = None) -> None:
+        """Something happened so many *times*: what it *saved*, and the entry that was *served*."""
+        with self._lock:
+            page = self._page
+            before, cost = page.tally.get(what, (0, Cost()))
+            page.tally[what] = before + times, cost + (saved or Cost())
+            if served is not None:
+                page.served[served] += 1
+            full = sum(number for number, _ in page.tally.values()) >= _TOGETHER
+        if full:
+            self.flush()
+
+    def held(self, number: int, *, through: int) -> None:
+        """An entry was seen to hold up to a generation."""
+        with self._lock:
+            self._page.held.setdefault(through, set()).add(number)
+
+    def flush(self) -> None:
+        """Write everything down. What cannot be written is told and forgotten: it is only counted."""
+        with self._lock:
+            page, self._page = self._page, _Page()
+        if not page.tally and not page.held:
+            return
+        try:
+            for generation, numbers in page.held.items():
+                self._store.advance(numbers, through=generation)
+            self._store.note(page.served, page.tally)
+        except RagweftError as error:
+            _log.warning("what the cache did could not be written down: %s", error)
