@@ -8,23 +8,53 @@
             answer = ask_a_model(found.as_context())
             cache.store(question, answer, evidence=found, scope={"tenant": "a"})
 
+Or, worked on once however many ask at the same time:
+
+    @cache.answers(scope={"prompt": "v3"})
+    def answer(question: str, *, tenant: str) -> tuple[str, Results]:
+        found = index.search(question, where={"tenant": tenant})
+        return ask_a_model(found.as_context()), found
+
 An answer is served as long as what it rests on is as it was; see `ragweft.caching`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
+from ragweft.caching.calls import Calls, plain
+from ragweft.caching.flights import WAIT
+from ragweft.caching.making import amake_answer, make_answer
+from ragweft.caching.standard import CONFIDENCE, TARGET
+from ragweft.errors import InvalidFilter, RagweftError
+from ragweft.opening import as_uris
+from ragweft.progress import silent
 from ragweft.types import Results
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Awaitable
+
+    from ragweft.caching.cache import SemanticCache
+    from ragweft.caching.calibrating import Pair
     from ragweft.caching.hits import CacheHit, Looked
-    from ragweft.caching.values import Cost
+    from ragweft.caching.making import Answerer, Found, Made
+    from ragweft.caching.standard import Standard
+    from ragweft.caching.stats import CacheStats, Held
+    from ragweft.caching.values import Cost, Kind
+    from ragweft.protocols import Progress
     from ragweft.serving import Serving
-    from ragweft.types import Json
+    from ragweft.types import Json, Metadata
 
 __all__ = ["Answers"]
+
+_log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T", bound="Json")
 
 
 class Answers:
@@ -55,7 +85,7 @@ class Answers:
         query: str,
         answer: Json,
         *,
-        evidence: Results | Sequence[Results] | None,
+        evidence: Found,
         scope: Mapping[str, Json] | None = None,
         cost: Cost | None = None,
         seconds: float | None = None,
@@ -79,38 +109,282 @@ class Answers:
         found = (evidence,) if isinstance(evidence, Results) else tuple(evidence or ())
         with self._serving.use() as engine, engine.answering.collecting():
             cache = engine.answering.cache
+            try:
+                rests_on = cache.watch.evidence(*found)
+            except RagweftError as error:
+                _log.warning("what an answer rests on could not be noted: %s", error)
+                rests_on = None
             number = cache.store(
                 query,
                 answer,
-                evidence=cache.watch.evidence(*found),
+                evidence=rests_on,
                 scope=self._within(scope),
                 cost=cost,
                 seconds=seconds,
             )
         return number is not None
 
-    def explain(self, query: str, *, scope: Mapping[str, Json] | None = None) -> Looked:
-        """What `lookup` would do and why; nothing is counted.
+    @overload
+    def answers(
+        self, function: Callable[P, Coroutine[Any, Any, tuple[T, Found]]], /
+    ) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    @overload
+    def answers(self, function: Callable[P, tuple[T, Found]], /) -> Callable[P, T]: ...
+
+    @overload
+    def answers(
+        self, /, *, scope: Mapping[str, Json] | None = None, seconds: float | None = None, wait: float = WAIT
+    ) -> Answerer: ...
+
+    def answers(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        scope: Mapping[str, Json] | None = None,
+        seconds: float | None = None,
+        wait: float = WAIT,
+    ) -> Any:
+        """Have a function's answers kept: a decorator, `@cache.answers` or `@cache.answers(scope=…)`.
+
+        The function, plain or `async def`, takes a question first and gives its answer together with the
+        results it was made from, or None in their place if it shall not be kept; what is left of it gives the
+        answer alone. Which function it is, all its other arguments with their defaults (also `*args` and
+        `**kwargs`) and *scope* have to be equal for an answer to be served again. What it closes over is not
+        looked at: name in *scope* what of that may differ, a model or a prompt's version. An argument is a part
+        of the scope by its own name, so that `clear(scope={"tenant": "a"})` finds it. Of a method decorate
+        what is bound.
+
+        The same question, asked again while somebody is at it, waits for that (`once`); an exception passes
+        through, and nothing is kept.
+
+        Raises:
+            RagweftError: the function cannot be told from others, streams, takes no question, or a parameter
+                has the name of a part of the scope. When it is called: an argument or the answer is not JSON,
+                or it does not give an answer and its evidence.
+        """
+        if function is None:
+            return partial(self._decorated, scope=scope, seconds=seconds, wait=wait)
+        return self._decorated(function, scope=scope, seconds=seconds, wait=wait)
+
+    def once(
+        self,
+        query: str,
+        make: Callable[[], tuple[T, Found]],
+        *,
+        scope: Mapping[str, Json] | None = None,
+        seconds: float | None = None,
+        wait: float = WAIT,
+    ) -> T:
+        """What is kept for *query*, else what *make* makes, once, however many ask at the same time.
+
+        Others, in all threads and processes, wait while somebody is at the same words in the same scope. Who
+        is at an answer itself waits for nobody, nor does who stands in the thread of a running loop. If it
+        fails, one of those who wait takes it over; if it is not kept, each makes its own. A cache that fails
+        is a miss.
+
+        Args:
+            query: the question.
+            make: gives an answer, and what it was made from, as `store` takes it.
+            scope: what else has to be equal, as for `lookup`.
+            seconds: how long it may be served, as for `store`.
+            wait: seconds that others are waited for at most; then it is made all the same.
+
+        Raises:
+            RagweftError: the answer, or a part of *scope*, is not JSON.
+            Exception: whatever *make* raises; nothing is kept.
+        """
+        with self._serving.use() as engine:
+            cache, within = engine.answering.cache, self._settled(scope)
+            found = cache.flights.once(
+                cache.key(query, scope=within),
+                partial(self._look, query, within),
+                partial(make_answer, make),
+                partial(self._keep, query, within, seconds),
+                told=cache.count,
+                wait=wait,
+            )
+        return cast("T", found.answer)
+
+    async def aonce(
+        self,
+        query: str,
+        make: Callable[[], Awaitable[tuple[T, Found]]],
+        *,
+        scope: Mapping[str, Json] | None = None,
+        seconds: float | None = None,
+        wait: float = WAIT,
+    ) -> T:
+        """As `once`, without blocking the running loop. A thread does not wait for a coroutine."""
+        with self._serving.use() as engine:
+            cache: SemanticCache = await asyncio.to_thread(lambda: engine.answering.cache)
+            within = self._settled(scope)
+            found = await cache.flights.aonce(
+                cache.key(query, scope=within),
+                partial(self._look, query, within),
+                partial(amake_answer, make),
+                partial(self._keep, query, within, seconds),
+                told=cache.count,
+                wait=wait,
+            )
+        return cast("T", found.answer)
+
+    def explain(self, query: str, *, scope: Mapping[str, Json] | None = None, kind: Kind = "answer") -> Looked:
+        """What `lookup` would do and why; nothing is counted, and what is stale stays where it is.
+
+        Of *kind* "results", what a search by `[cache] results` would do; its scope is one of `scopes`.
 
         Raises:
             RagweftError: a part of *scope* is not JSON, or the cache cannot be read.
         """
         with self._serving.use() as engine, engine.answering.collecting():
-            return engine.answering.cache.explain(query, scope=self._within(scope))
+            exactly = kind == "results" and engine.parts.recipe.cache.results == "exact"
+            cache = engine.answering.cache
+            return cache.explain(query, scope=self._within(scope), kind=kind, exactly=exactly)
 
-    def feedback(self, hit: CacheHit, *, ok: bool) -> None:
-        """Say whether an answer that was served did answer the question.
+    def stats(self) -> CacheStats:
+        """What the cache of this index holds and what it did so far, in every process and every scope.
+
+        Raises:
+            RagweftError: the cache cannot be read.
+        """
+        with self._serving.use() as engine:
+            return engine.answering.cache.stats()
+
+    def scopes(self) -> list[Held]:
+        """Every scope of this index's cache that has entries, whoever stored them, those with the most first.
+
+        Raises:
+            RagweftError: the cache cannot be read.
+        """
+        with self._serving.use() as engine:
+            return engine.answering.cache.scopes()
+
+    def empty(self, scopes: Iterable[Held]) -> int:
+        """Forget everything in these of the `scopes`; how many entries there were.
+
+        Raises:
+            RagweftError: the cache cannot be written.
+        """
+        with self._serving.use() as engine:
+            return engine.answering.cache.empty(held.scope for held in scopes)
+
+    def feedback(self, hit: CacheHit, *, ok: bool) -> bool:
+        """Say whether an answer that was served did answer the question; False if that could not be kept.
 
         One that did not is served only to questions nearer than that from now on; if the words were the same,
         it is forgotten. What is said is what `ragweft cache stats` estimates the share of wrong hits from.
         """
         with self._serving.use() as engine:
-            engine.answering.cache.feedback(hit, ok=ok)
+            return engine.answering.cache.feedback(hit, ok=ok)
+
+    def calibrate(
+        self,
+        pairs: Iterable[Pair] | None = None,
+        *,
+        target: float = TARGET,
+        confidence: float = CONFIDENCE,
+        keep: bool = True,
+        progress: Progress = silent,
+    ) -> Standard:
+        """Find the likeness from which on an answer is served to a question in other words, and *keep* to it.
+
+        Args:
+            pairs: questions, and whether one answer serves both; None: the questions kept here and those the
+                corpus asks itself, each with the nearest that has another answer, and with small changes.
+            target: share of questions whose own answer is not there that may be served another one's.
+            confidence: how sure it shall be that not more are.
+            keep: go by it from now on, in every process; `[cache] threshold`, if it is a number, stands.
+            progress: told how far the embedding has come.
+
+        Returns:
+            What was found; its `semantic` is false where no threshold keeps below the target, and then only the
+            same words are served.
+
+        Raises:
+            RagweftError: there are too few pairs with different answers.
+            ProviderError: the embedder failed.
+            IndexLocked: the index is read-only.
+        """
+        from ragweft.tuning.cache_standard import find_standard
+
+        with self._serving.use(writing=keep) as engine, engine.billed(progress=progress):
+            cache = engine.answering.cache
+            found = find_standard(
+                engine.parts, cache, pairs, target=target, confidence=confidence, progress=progress
+            )
+            if keep:
+                cache.keep_standard(found)
+            return found
 
     def clear(self, *, scope: Mapping[str, Json] | None = None) -> int:
-        """Forget the answers whose scope has all parts of *scope*, without any: all of this object's."""
+        """Forget the answers whose scope has all parts of *scope*, without any: all of this object's.
+
+        Raises:
+            RagweftError: the cache cannot be written; nothing is forgotten.
+        """
         with self._serving.use() as engine:
             return engine.answering.cache.clear(scope=self._within(scope))
+
+    def invalidate(
+        self,
+        *,
+        source: str | os.PathLike[str] | None = None,
+        ids: Sequence[str] | None = None,
+        where: Metadata | None = None,
+    ) -> int:
+        """Forget what rests on some documents, in every scope, results of searches too; how many there were.
+
+        Named as for `Index.remove`: by the file, folder or URI they came from, by id, or by a filter on their
+        chunks. An edit or a removal needs none of this: what rests on a passage that is gone is never served.
+
+        Raises:
+            InvalidFilter: *where* is malformed or empty.
+            RagweftError: nothing was named, or the cache cannot be written; nothing is forgotten.
+        """
+        if source is None and ids is None and where is None:
+            raise RagweftError("invalidate: name a source, ids or a where filter; clear() forgets everything")
+        if where is not None and not where:
+            raise InvalidFilter("invalidate: an empty filter means everything; use clear()")
+        uris = as_uris(source)
+        with self._serving.use() as engine:
+            return engine.answering.cache.invalidate_of(ids=ids or (), sources=uris, where=where)
+
+    def _decorated(
+        self,
+        function: Callable[..., Any],
+        /,
+        *,
+        scope: Mapping[str, Json] | None,
+        seconds: float | None,
+        wait: float,
+    ) -> Callable[..., Any]:
+        calls = Calls(function, scope=self._settled(scope))
+        once = partial(self.once, seconds=seconds, wait=wait)
+        return calls.decorated(function, once, partial(self.aonce, seconds=seconds, wait=wait))
+
+    def _look(self, query: str, within: Mapping[str, Json]) -> Looked:
+        with self._serving.use() as engine, engine.answering.collecting():
+            return engine.answering.cache.look(query, scope=within, counting=False)
+
+    def _keep(self, query: str, within: Mapping[str, Json], seconds: float | None, made: Made) -> bool:
+        try:
+            return self.store(
+                query, made.answer, evidence=made.found, scope=within, cost=made.cost, seconds=seconds
+            )
+        except RagweftError as error:  # the index was closed meanwhile, say: the answer is there
+            _log.warning("an answer could not be kept: %s", error)
+            return False
+
+    def _settled(self, scope: Mapping[str, Json] | None) -> dict[str, Json]:
+        """The scope as it is now, whatever becomes of the objects it was given in."""
+        try:
+            return {name: plain(part) for name, part in self._within(scope).items()}
+        except (ValueError, RecursionError) as error:
+            raise RagweftError(
+                f"cache scope {scope!r}: {error}; give text, numbers, true, false, null, lists and objects"
+            ) from None
 
     def _within(self, scope: Mapping[str, Json] | None) -> dict[str, Json]:
         return {**self._scope, **(scope or {})}

@@ -308,7 +308,7 @@ def build_cache(parts: Parts, hybrid: Hybrid) -> SemanticCache:
     threshold = settings.threshold if isinstance(settings.threshold, float) else None
     return SemanticCache(
         open_store(None if parts.read_only else parts.folder / "cache.db", limits=limits),
-        Watch(hybrid.legs, parts.ledger, parts.balance),
+        Watch(hybrid.legs, parts.ledger, parts.balance, search=hybrid.retrieve),
         dense.vector,
         Likeness(parts.vocabulary),
         space=str(parts.embedder.space),

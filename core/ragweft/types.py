@@ -308,6 +308,12 @@ class Trace:
     """For each leg the raw score at the bottom of its pool: what a new chunk must beat to matter."""
     tuning: Tuning | None = None
     """How much each part counted, and why; None if nothing was ranked."""
+    asked: str = ""
+    """The text the legs were asked, which another stage may have written; "" if there were several."""
+    legs: tuple[str, ...] = ()
+    """Those that answered it."""
+    k: int = 0
+    """Hits that were asked for; 0 where something else cut them off, too."""
     where: Metadata | None = None
     """The filter the hits satisfy."""
     sources: tuple[str, ...] | None = None

@@ -25,7 +25,7 @@ from ragweft.errors import IndexLocked, RagweftError
 if TYPE_CHECKING:
     from ragweft.caching.values import Evidence
 
-NEAR = "How often is a signing key rotated?"
+NEAR = "how often is the signing key rotated"
 TENANT = {"tenant": "a"}
 
 

@@ -21,7 +21,7 @@ from ragweft.protocols import AsyncRetriever, Retriever
 if TYPE_CHECKING:
     from ragweft.types import Metadata, Results
 
-NEAR = "How often is a signing key rotated?"
+NEAR = "how often is the signing key rotated"
 
 
 class Counting:

@@ -128,6 +128,16 @@ def test_a_scope_that_cannot_be_compared_is_refused() -> None:
 def test_what_is_the_same_question() -> None:
     assert normalised("  a\t b\n") == normalised("a b")
     assert normalised("caf\u0065\u0301") == normalised("caf\u00e9")
+    assert normalised("How is it  done?") == normalised("how is it done") == normalised("how is it done.")
+    assert normalised("¿Cómo se hace ?") == normalised("cómo se hace")
+    for alone in ("?", "How", "a.", "5!", "¿", "... ?"):
+        assert normalised(alone) == alone
+    for one, other in (
+        ("who is it", "WHO is it"),
+        ("rust or iron", "Rust or iron"),
+        ("what is 5!", "what is 5"),
+    ):
+        assert normalised(one) != normalised(other)
     for one, other in (("what is IT", "what is it"), ("x²", "x2"), ("delete it!", "delete it?"), ("a b", "ab")):
         assert normalised(one) != normalised(other)
 

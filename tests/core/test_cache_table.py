@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragweft.caching.likeness import Spoken
+from ragweft.caching.parlance import Spoken
 from ragweft.caching.store import CacheStore, Limits, Listed
 from ragweft.caching.table import Near, Table, ones
 from ragweft.caching.values import Cost, Entry, scope_of

@@ -92,6 +92,11 @@ VERBS = [
     ("models", "check", f"openai:{EVIL}"),
     ("models", "check", f"nobody{EVIL}:x"),
     ("import-chroma", f"nothere{EVIL}", "things"),
+    ("cache", "explain", f"river{EVIL}"),
+    ("cache", "stats", "--index", f"nothere{EVIL}"),
+    ("cache", "clear", "--scope", f"tenant{EVIL}=a", "--yes"),
+    ("cache", "clear", "--source", f"nothere{EVIL}", "--yes"),
+    ("cache", "calibrate", "--pairs", f"nothere{EVIL}"),
 ]
 
 

@@ -17,27 +17,32 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragweft.caching.flights import Flights
 from ragweft.caching.hits import Looked
 from ragweft.caching.looking import Grey, Looking, unit
 from ragweft.caching.notes import Notes
 from ragweft.caching.standard import EXACTLY, Standard, read_standard
-from ragweft.caching.values import Cost, Entry, scope_of
+from ragweft.caching.stats import Held, stats_of
+from ragweft.caching.values import Cost, Entry, normalised, scope_of
 from ragweft.errors import RagweftError
+from ragweft.types import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ragweft.caching.hits import CacheHit
     from ragweft.caching.likeness import Likeness
     from ragweft.caching.looking import Check
+    from ragweft.caching.stats import CacheStats
     from ragweft.caching.store import CacheStore
     from ragweft.caching.values import Evidence, Kind, Scope
     from ragweft.caching.watching import Watch
-    from ragweft.types import Json, Vector
+    from ragweft.types import Json, Metadata, Vector
 
 __all__ = ["SemanticCache"]
 
@@ -85,6 +90,7 @@ class SemanticCache:
         self._given = None if threshold is None else Standard(threshold=threshold)
         self._seconds = seconds
         self._notes = Notes(store)
+        self._flights = Flights(store.leases)
         grey = None if check is None else Grey(check=check, width=_GREY)
         self._looking = Looking(store, watch, embed, likeness, self._notes, grey=grey)
 
@@ -92,6 +98,25 @@ class SemanticCache:
     def watch(self) -> Watch:
         """The index the entries rest on."""
         return self._watch
+
+    @property
+    def flights(self) -> Flights:
+        """Work on answers that are not here yet."""
+        return self._flights
+
+    @property
+    def likeness(self) -> Likeness:
+        """Compares the words of questions."""
+        return self._likeness
+
+    def asked(self, *, most: int) -> list[tuple[str, tuple[int, ...]]]:
+        """The latest questions that were stored, and the rows their answers rest on."""
+        found = map(self._store.get, self._store.within(self._within)[-most:])
+        return [
+            (stored.entry.query, stored.entry.evidence.rows)
+            for stored in found
+            if stored is not None and stored.entry.evidence is not None
+        ]
 
     @property
     def standard(self) -> Standard:
@@ -123,10 +148,11 @@ class SemanticCache:
         scope: Mapping[str, Json] | None = None,
         kind: Kind = "answer",
         exactly: bool = False,
+        counting: bool = True,
     ) -> Looked:
         """As `lookup`, and what else was near and why it was passed over; *exactly*: the same words only.
 
-        A cache that cannot be read is a miss, and says so.
+        A cache that cannot be read is a miss, and says so. Without *counting*, `count` is left to the caller.
 
         Raises:
             RagweftError: a part of *scope* cannot be compared.
@@ -136,21 +162,43 @@ class SemanticCache:
             looked = self._looking.look(query, asked, lambda: EXACTLY if exactly else self.standard)
         except RagweftError as error:
             _log.warning("the cache could not be asked: %s", error)
-            self._notes.count("failed")
-            return Looked(hit=None, why=f"the cache could not be asked: {error}", failed=True)
-        if looked.hit is None:
-            self._notes.count("miss")
-        else:
-            self._notes.count(f"hit {looked.hit.level}", looked.hit.saved, served=looked.hit.number)
+            looked = Looked(hit=None, why=f"the cache could not be asked: {error}", failed=True)
+        if counting:
+            self.count(looked)
         return looked
 
-    def explain(self, query: str, *, scope: Mapping[str, Json] | None = None, kind: Kind = "answer") -> Looked:
-        """What `lookup` would do and why; nothing is counted.
+    def count(self, looked: Looked) -> None:
+        """Note what came of a look."""
+        if looked.hit is None:
+            self._notes.count("failed" if looked.failed else "miss")
+        else:
+            self._notes.count(f"hit {looked.hit.level}", looked.hit.saved, served=looked.hit.number)
+
+    def key(self, query: str, *, scope: Mapping[str, Json] | None = None) -> bytes | None:
+        """What tells the work on an answer apart from other work: words and scope; None without words.
+
+        Raises:
+            RagweftError: a part of *scope* cannot be compared.
+        """
+        words = normalised(query)
+        asked = self._scope(scope, "answer")
+        return digest_of(f"{asked.digest.hex()} {words}") if words else None
+
+    def explain(
+        self,
+        query: str,
+        *,
+        scope: Mapping[str, Json] | None = None,
+        kind: Kind = "answer",
+        exactly: bool = False,
+    ) -> Looked:
+        """What `look` would do and why; nothing is counted, and what is stale stays where it is.
 
         Raises:
             RagweftError: as `lookup`; or the cache cannot be read.
         """
-        return self._looking.look(query, self._scope(scope, kind), lambda: self.standard)
+        bar = EXACTLY if exactly else self.standard
+        return self._looking.look(query, self._scope(scope, kind), lambda: bar, explaining=True)
 
     def store(
         self,
@@ -189,7 +237,8 @@ class SemanticCache:
                 vector=unit(self._embed(query)),
                 tokens=self._likeness.spoken(query).tokens,
                 payload=payload,
-                evidence=evidence,
+                # Results are as old as their scores, whichever rows a search would find again.
+                evidence=replace(evidence, k=0) if kind == "results" else evidence,
                 cost=Cost() if cost is None else cost,
                 created=now,
                 expires=None if lasts is None else now + lasts,
@@ -203,28 +252,72 @@ class SemanticCache:
             self._notes.count("evicted", times=evicted)
         return number
 
-    def feedback(self, hit: CacheHit, *, ok: bool) -> None:
-        """Say whether an answer that was served did answer the question.
+    def feedback(self, hit: CacheHit, *, ok: bool) -> bool:
+        """Say whether an answer that was served did answer the question; whether that could be kept.
 
         One that did not is served only to questions nearer than that from now on; if the words were the same,
         it is forgotten.
         """
         self._notes.count("right" if ok else "wrong")
         if ok:
-            return
-        if hit.level == "exact":
-            self._looking.drop([hit.number], "feedback")
-        else:
-            self._store.demand(hit.number, float(np.nextafter(np.float32(hit.likeness), np.float32(2.0))))
+            return True
+        try:
+            if hit.level == "exact":
+                self._looking.drop([hit.number], "feedback")
+            else:
+                self._store.demand(hit.number, float(np.nextafter(np.float32(hit.likeness), np.float32(2.0))))
+        except RagweftError as error:
+            _log.warning("that an answer was wrong could not be kept: %s", error)
+            return False
+        return True
 
     def clear(self, *, scope: Mapping[str, Json] | None = None) -> int:
-        """Forget the answers whose scope has all parts of *scope*, without any: all; how many there were."""
+        """Forget the answers whose scope has all parts of *scope*, without any: all; how many there were.
+
+        Raises:
+            RagweftError: the cache cannot be written; nothing is forgotten.
+        """
         numbers = self._store.within({**self._within, **_named(scope)})
         return self._looking.drop(numbers, "cleared")
 
     def invalidate(self, rows: Sequence[int]) -> int:
-        """Forget the answers that rest on any of these versions of chunks; how many there were."""
+        """Forget the answers that rest on any of these versions of chunks; how many there were.
+
+        Raises:
+            RagweftError: the cache cannot be written; nothing is forgotten.
+        """
         return self._looking.drop(self._store.resting_on(rows), "invalidated")
+
+    def invalidate_of(
+        self, *, ids: Sequence[str], sources: Sequence[str] | None, where: Metadata | None
+    ) -> int:
+        """Forget the answers that rest on chunks of these documents, from these URIs, or that satisfy *where*.
+
+        Raises:
+            InvalidFilter: *where* is malformed.
+            RagweftError: as `invalidate`.
+        """
+        used = self._store.rows_in_use()
+        return self.invalidate(self._watch.touching(used, ids=ids, sources=sources, where=where))
+
+    def scopes(self) -> list[Held]:
+        """Every scope that has entries, those with the most first; also of what the index was before."""
+        return [
+            Held(scope=scope, entries=entries, live=self._within.items() <= scope.parts.items())
+            for scope, entries in self._store.scopes()
+        ]
+
+    def empty(self, scopes: Iterable[Scope]) -> int:
+        """Forget everything in these scopes; how many entries there were."""
+        numbers = [number for scope in scopes for number in self._store.numbers(scope)]
+        return self._looking.drop(numbers, "cleared")
+
+    def stats(self) -> CacheStats:
+        """What is held, and what happened so far, in every process."""
+        entries, size = self._store.sizes()
+        return stats_of(
+            self.tally(), entries=entries, size=size, limits=self._store.limits, standard=self.standard
+        )
 
     def tally(self) -> dict[str, tuple[int, Cost]]:
         """What happened so far, in every process, and what it saved."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ragweft.caching.values import Cost
 from ragweft.errors import RagweftError
 from ragweft.retrieval.hybrid import cite
-from ragweft.types import Hit, Origin, Results, Span, Stage, Trace
+from ragweft.types import Hit, Origin, Results, Span, Stage, Trace, Tuning
 
 if TYPE_CHECKING:
     from ragweft.caching.cache import SemanticCache
@@ -80,6 +80,8 @@ class Missed:
 
     started: float
     why: str
+    failed: bool = False
+    """Whether the cache could not be asked."""
 
 
 class KeptResults:
@@ -96,15 +98,19 @@ class KeptResults:
         looked = self._cache.look(query, scope=scope, kind="results", exactly=self._exactly)
         try:
             found = None if looked.hit is None else self._read(looked.hit, query, started)
-        except RagweftError as error:
-            _log.warning("what was kept could not be read: %s", error)
-            return Missed(started=started, why=f"failed: {error}")
+        except (RagweftError, KeyError, TypeError, ValueError) as error:  # anything may lie in a file
+            _log.warning("what was kept could not be read: %r", error)
+            return Missed(started=started, why=f"failed: what was kept could not be read: {error}")
         if found is not None:
             return found
-        return Missed(started=started, why=f"failed: {looked.why}" if looked.failed else "miss")
+        if looked.failed:
+            return Missed(started=started, why=f"failed: {looked.why}", failed=True)
+        return Missed(started=started, why="miss")
 
     def keep(self, found: Results, query: str, scope: Mapping[str, Json], missed: Missed) -> Results:
         """Keep what was *found* after all; the same, with a word on it in the trace."""
+        if missed.failed:  # who cannot be asked is not waited for once more
+            return _said(found, missed.why)
         try:
             evidence = self._cache.watch.evidence(found)
         except RagweftError as error:
@@ -116,15 +122,16 @@ class KeptResults:
             tokens=found.usage.tokens,
             usd=found.usage.usd or 0.0,
         )
-        self._cache.store(query, _rows(found), evidence=evidence, scope=scope, cost=cost, kind="results")
-        return _said(found, missed.why)
+        number = self._cache.store(
+            query, _payload(found), evidence=evidence, scope=scope, cost=cost, kind="results"
+        )
+        return _said(found, missed.why if number is not None else f"{missed.why}, not kept")
 
     def _read(self, hit: CacheHit, query: str, started: float) -> Results | None:
         said: Any = hit.answer
         with self._cache.watch.ledger.snapshot() as snapshot:
-            stored = snapshot.hydrate([one["row"] for one in said])
-            generation = snapshot.generation
-        if len(stored) < len(said):
+            stored = snapshot.hydrate([one["row"] for one in said["hits"]])
+        if len(stored) < len(said["hits"]):
             return None  # died, and was cleared away, since it was looked at
         hits = tuple(
             Hit(
@@ -135,14 +142,21 @@ class KeptResults:
                 row=one["row"],
                 highlights=tuple(Span(start=start, end=end) for start, end in one["highlights"]),
             )
-            for one in said
+            for one in said["hits"]
         )
         note = "the same words" if hit.level == "exact" else f"{hit.likeness:.3f} like {hit.query!r}"
         ms = (time.perf_counter() - started) * 1000
         trace = Trace(
             stages=(Stage(name="cache", ms=ms, candidates=len(hits), note=f"{note}, {hit.age:.0f} s old"),),
-            generation=generation,
+            generation=hit.through,
             cache=hit.level,
+            floors=said["floors"],
+            tuning=None if said["tuning"] is None else Tuning(**said["tuning"]),
+            asked=said["asked"],
+            legs=tuple(said["legs"]),
+            k=said["k"],
+            where=said["where"],
+            sources=None if said["sources"] is None else tuple(said["sources"]),
         )
         return Results(hits=hits, query=query, trace=trace)
 
@@ -151,8 +165,10 @@ def _said(found: Results, cache: str) -> Results:
     return replace(found, trace=replace(found.trace, cache=cache))
 
 
-def _rows(found: Results) -> Sequence[Json]:
-    return [
+def _payload(found: Results) -> dict[str, Json]:
+    """What `_read` makes the same results of; their trace tells whoever answers from them what they rest on."""
+    trace = found.trace
+    hits: list[Json] = [
         {
             "row": hit.row,
             "score": hit.score,
@@ -161,3 +177,13 @@ def _rows(found: Results) -> Sequence[Json]:
         }
         for hit in found
     ]
+    return {
+        "hits": hits,
+        "floors": dict(trace.floors),
+        "tuning": None if trace.tuning is None else asdict(trace.tuning),
+        "asked": trace.asked,
+        "legs": list(trace.legs),
+        "k": trace.k,
+        "where": trace.where,
+        "sources": None if trace.sources is None else list(trace.sources),
+    }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ragweft.retrieval.legs import Question
     from ragweft.types import Rows, Vector
 
-__all__ = ["DROPS", "Freshness", "Verdict"]
+__all__ = ["DROPS", "LOOKED_INTO", "Freshness", "Verdict"]
 
 MARGIN = 0.05
 """How far below the last candidate of a leg a new row has to stay: scores of words shift a little with every
@@ -43,6 +43,8 @@ DROPS = {
     "many": "too much is new to look at each",
 }
 """Why an entry is not served any more."""
+LOOKED_INTO = frozenset({"new", "tuning", "drift", "many"})
+"""Those that may come to nothing: a search can tell whether it finds the very rows again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +65,11 @@ class Freshness:
     def __init__(
         self,
         scopes: Scopes,
-        ask: Callable[[str, str, Vector], Question | None],
+        ask: Callable[[str, str, Vector | None], Question | None],
         *,
         tuning: Callable[[Snapshot], str],
     ) -> None:
-        """*ask* is told a leg's name, a query and its vector, and gives what scores rows for it.
+        """*ask* is told a leg's name, a text and its vector or None, and gives what scores rows for it.
 
         None from it: there is no such leg any more. *tuning* says how the legs are weighed in a state.
         """
@@ -116,7 +118,9 @@ class Freshness:
             return f"row {admitted[0]}, and nobody noted how near it would have to come"
         rows = np.array(admitted, dtype=np.int64)
         for leg in evidence.legs:
-            question = self._ask(leg, stored.entry.query, stored.entry.vector)
+            # The vector is that of the entry's question, which is not always what the legs were asked.
+            own = evidence.asked == stored.entry.query
+            question = self._ask(leg, evidence.asked, stored.entry.vector if own else None)
             if question is None:
                 return f"{leg} is not asked any more"
             found = question.score(snapshot, rows)

@@ -29,6 +29,8 @@ class CacheHit:
     age: float
     """Seconds since then."""
     saved: Cost
+    through: int
+    """The generation of the index at which it was seen to be right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragweft.caching.freshness import LOOKED_INTO
 from ragweft.caching.gate import Reading, doubts
 from ragweft.caching.hits import CacheHit, Level, Looked, Passed
 from ragweft.caching.table import Table
+from ragweft.errors import IndexDamaged, IndexLocked
 
 if TYPE_CHECKING:
     from ragweft.caching.likeness import Likeness
@@ -23,9 +25,9 @@ if TYPE_CHECKING:
     from ragweft.caching.standard import Standard
     from ragweft.caching.store import CacheStore
     from ragweft.caching.table import Near
-    from ragweft.caching.values import Scope, Stored
+    from ragweft.caching.values import Evidence, Scope, Stored
     from ragweft.caching.watching import Watch
-    from ragweft.types import Vector
+    from ragweft.types import Json, Vector
 
 __all__ = ["Check", "Looking", "unit"]
 
@@ -34,6 +36,7 @@ _log = logging.getLogger(__name__)
 Check = Callable[[str, str], bool]
 """Asked about two questions: whether the answer to the second answers the first."""
 
+_NOT_ASKED = "the same words were not asked before"
 NEAR = 10
 """Entries looked at for one question: the nearest of another wording are rarely farther down."""
 _READ = 4_096
@@ -69,11 +72,17 @@ class Looking:
         self._notes = notes
         self._grey = grey
         self._tables: dict[bytes, Table] = {}
+        self._edition = store.edition
         self._lock = threading.Lock()
         self._reading = lru_cache(maxsize=_READ)(Reading.of)
 
-    def look(self, query: str, scope: Scope, standard: Callable[[], Standard]) -> Looked:
+    def look(
+        self, query: str, scope: Scope, standard: Callable[[], Standard], *, explaining: bool = False
+    ) -> Looked:
         """What is served to *query*, and what else was near.
+
+        *explaining*, all that are near are told of, also those that are too far to be served, and nothing is
+        changed: what is stale stays where it is.
 
         Raises:
             RagweftError: the store or the index cannot be read.
@@ -83,42 +92,61 @@ class Looking:
             return Looked(hit=None, why="there is no question")
         passed: list[Passed] = []
         found = self._store.exact(scope, query)
-        if found is not None and (hit := self._served(found, "exact", 1.0, passed)) is not None:
+        served = partial(self._served, passed=passed, dropping=not explaining)
+        if found is not None and (hit := served(found, "exact", 1.0)) is not None:
             return Looked(hit=hit)
         bar = standard()
-        if not bar.semantic:
-            return Looked(hit=None, passed=tuple(passed), why="the same words were not asked before")
+        if not bar.semantic and not explaining:
+            return Looked(hit=None, passed=tuple(passed), why=_NOT_ASKED)
         vector = self._embed(query)
         if not vector.any():
             return Looked(hit=None, passed=tuple(passed), why="the question has no content to compare")
-        near = self.table(scope).near(unit(vector), n=NEAR)
+        near = self._near(vector, scope, bar)
         alike = self._likeness.of(
-            self._likeness.spoken(query), near.questions, near.cosines, near.parlance, measure=bar.measure
+            self._likeness.spoken(query),
+            near.questions,
+            near.cosines,
+            bar.parlance or near.parlance,
+            measure=bar.measure,
         )
         for place in np.argsort(-alike, kind="stable").tolist():
             if found is not None and near.numbers[place] == found.number:
                 continue
             likeness = float(alike[place])
-            if self._refused(query, near, place, likeness, bar, passed):
-                if likeness < bar.threshold - (self._grey.width if self._grey else 0.0):
+            if why := self._against(query, near, place, likeness, bar, explaining=explaining):
+                number, other = near.numbers[place], near.questions[place].text
+                passed.append(Passed(number=number, query=other, likeness=likeness, why=why))
+                if likeness < self._lowest(bar) and not explaining:
                     break
                 continue
-            stored = self._store.get(near.numbers[place])
-            if stored is None:
+            stored = self._store.get_in(scope, near.numbers[place])
+            if stored is None or stored.entry.query != near.questions[place].text:
                 self.table(scope).forget(near.numbers[place])
-            elif (hit := self._served(stored, "semantic", likeness, passed)) is not None:
+            elif (hit := served(stored, "semantic", likeness)) is not None:
                 return Looked(hit=hit, passed=tuple(passed))
         why = "nothing near enough that asks the same" if passed else "nothing like it was asked in this scope"
+        if not bar.semantic:
+            why = _NOT_ASKED
         return Looked(hit=None, passed=tuple(passed), why=why)
+
+    def _near(self, vector: Vector, scope: Scope, bar: Standard) -> Near:
+        near = self.table(scope).near(unit(vector), n=NEAR)
+        return near if bar.parlance is None else near._replace(parlance=bar.parlance)
 
     def table(self, scope: Scope) -> Table:
         """The entries of a scope, in memory."""
         with self._lock:
+            if self._edition != self._store.edition:
+                self._tables, self._edition = {}, self._store.edition
             return self._tables.setdefault(scope.digest, Table(self._store, scope))
 
-    def drop(self, numbers: list[int], why: str) -> int:
-        """Forget entries; how many of them were there."""
-        gone = self._store.drop(numbers)
+    def drop(self, numbers: list[int], why: str, *, patient: bool = True) -> int:
+        """Forget entries; how many of them were there. Unless *patient*, who writes is not waited for long.
+
+        Raises:
+            IndexLocked: the store cannot be written.
+        """
+        gone = self._store.drop(numbers, patient=patient)
         with self._lock:
             tables = list(self._tables.values())
         for table in tables:
@@ -128,23 +156,31 @@ class Looking:
             self._notes.count(f"dropped {why}", times=gone)
         return gone
 
-    def _refused(
-        self, query: str, near: Near, place: int, likeness: float, bar: Standard, passed: list[Passed]
-    ) -> bool:
-        """Whether the words speak against an entry; why is added to *passed*."""
-        grey = self._grey
+    def _lowest(self, bar: Standard) -> float:
+        """The likeness below which nothing is served."""
+        return bar.threshold - (self._grey.width if self._grey else 0.0)
+
+    def _against(
+        self, query: str, near: Near, place: int, likeness: float, bar: Standard, *, explaining: bool
+    ) -> str:
+        """What speaks against an entry, by the words; "" for nothing. *explaining*, all of it."""
         other = near.questions[place].text
-        why = ""
-        if likeness < bar.threshold - (grey.width if grey else 0.0):
-            why = f"below {bar.threshold:.3g}"
-        elif against := doubts(self._reading(query), self._reading(other), usual=near.parlance.usual):
-            why = "; ".join(f"{doubt.kind}: {doubt.what}" for doubt in against)
-        elif likeness < bar.threshold and grey is not None and not self._checked(grey, query, other):
-            why = f"below {bar.threshold:.3g}, and the check does not take them for the same"
-        if why:
-            number = near.numbers[place]
-            passed.append(Passed(number=number, query=other, likeness=likeness, why=why))
-        return bool(why)
+        found: list[str] = []
+        if likeness < self._lowest(bar):
+            found.append(f"below {bar.threshold:.3g}" if bar.semantic else "not the same words")
+            if not explaining:
+                return found[0]
+        against = doubts(self._reading(query), self._reading(other), usual=near.parlance.usual)
+        found.extend(f"{doubt.kind}: {doubt.what}" for doubt in against)
+        grey = self._grey
+        if (
+            not found
+            and likeness < bar.threshold
+            and grey is not None
+            and not self._checked(grey, query, other)
+        ):
+            found.append(f"below {bar.threshold:.3g}, and the check does not take them for the same")
+        return "; ".join(found)
 
     def _checked(self, grey: Grey, query: str, other: str) -> bool:
         self._notes.count("checked")
@@ -155,41 +191,77 @@ class Looking:
             self._notes.count("check failed")
             return False
 
-    def _served(self, stored: Stored, level: Level, likeness: float, passed: list[Passed]) -> CacheHit | None:
-        """The entry as a hit, if it is still right; else why not, and what is wrong is forgotten."""
+    def _served(
+        self, stored: Stored, level: Level, likeness: float, passed: list[Passed], *, dropping: bool
+    ) -> CacheHit | None:
+        """The entry as a hit, if it is still right; else why not; *dropping*, what is stale is forgotten."""
         entry = stored.entry
         now = time.time()
         if level == "semantic" and stored.threshold is not None and likeness < stored.threshold:
             why = f"below {stored.threshold:.3g}, which it needs since it was wrong once"
             passed.append(Passed(number=stored.number, query=entry.query, likeness=likeness, why=why))
             return None
-        drop, what = (
-            ("expired", "") if entry.expires is not None and entry.expires <= now else self._judged(stored)
-        )
+        answer: Json = None
+        through = 0
+        try:
+            over = entry.expires is not None and entry.expires <= now
+            drop, what, through = ("expired", "", 0) if over else self._judged(stored, noting=dropping)
+            if not drop:
+                answer = json.loads(entry.payload, parse_constant=_refused)
+        except (ValueError, RecursionError) as error:
+            drop, what = "unreadable", str(error)
         if drop:
             why = f"{drop}: {what}" if what else drop
             passed.append(Passed(number=stored.number, query=entry.query, likeness=likeness, why=why))
-            self.drop([stored.number], drop)
+            if dropping:
+                self._drop_if_free(stored.number, drop)
             return None
         return CacheHit(
-            answer=json.loads(entry.payload),
+            answer=answer,
             number=stored.number,
             level=level,
             likeness=likeness,
             query=entry.query,
             age=max(0.0, now - entry.created),
             saved=entry.cost,
+            through=through,
         )
 
-    def _judged(self, stored: Stored) -> tuple[str, str]:
-        """Why the entry is stale, and what shows it; empty if it is not."""
+    def _drop_if_free(self, number: int, why: str) -> None:
+        """Forget an entry, unless somebody else is writing for long: it is not served in any case."""
+        try:
+            self.drop([number], why, patient=False)
+        except (IndexLocked, IndexDamaged) as error:
+            _log.warning("an entry that is %s could not be dropped: %s", why, error)
+
+    def _judged(self, stored: Stored, *, noting: bool) -> tuple[str, str, int]:
+        """Why the entry is stale, and what shows it, empty if it is not; and the generation judged at."""
         with self._watch.ledger.snapshot() as snapshot:
             verdict = self._watch.freshness.judge(snapshot, stored)
-        if verdict.drop is not None:
-            return f"stale, {verdict.drop}", verdict.what
-        if verdict.through > stored.valid_through:
-            self._notes.held(stored.number, through=verdict.through)
-        return "", ""
+        if verdict.drop is None:
+            if noting and verdict.through > stored.valid_through:
+                self._notes.held(stored.number, through=verdict.through)
+            return "", "", verdict.through
+        evidence = stored.entry.evidence
+        if verdict.drop in LOOKED_INTO and evidence is not None:
+            # What may have made it stale did not, if a search finds the very rows again.
+            fresh = self._watch.anew(evidence)
+            if fresh is not None:
+                if noting:
+                    self._renew(stored.number, fresh)
+                return "", "", fresh.generation
+        return f"stale, {verdict.drop}", verdict.what, verdict.through
+
+    def _renew(self, number: int, evidence: Evidence) -> None:
+        self._notes.count("renewed")
+        try:
+            self._store.renew(number, evidence)
+        except (IndexLocked, IndexDamaged) as error:
+            _log.warning("that an entry holds could not be noted: %s", error)
+
+
+def _refused(constant: str) -> Json:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def unit(vector: Vector) -> Vector:

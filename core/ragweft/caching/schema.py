@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-__all__ = ["CACHE", "entries", "facts", "rows_used", "scopes", "tallies"]
+__all__ = ["CACHE", "entries", "facts", "leases", "rows_used", "scopes", "tallies"]
 
 CACHE = MetaData()
 
@@ -89,3 +89,12 @@ facts = Table(
     Column("value", Text, nullable=False),
 )
 """Single values: what was calibrated, and `clock`, the worth of whoever had to go last."""
+
+leases = Table(
+    "leases",
+    CACHE,
+    Column("key", LargeBinary, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("until", Float, nullable=False),
+)
+"""Answers that somebody is working on; see `leases.py`."""

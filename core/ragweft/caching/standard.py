@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ragweft.caching.likeness import MEASURES
+from ragweft.caching.values import MEASURES
 
 if TYPE_CHECKING:
-    from ragweft.caching.likeness import Measure
+    from ragweft.caching.parlance import Parlance
+    from ragweft.caching.values import Measure
 
-__all__ = ["DEFAULT", "EXACTLY", "Standard", "read_standard"]
+__all__ = ["CONFIDENCE", "DEFAULT", "EXACTLY", "TARGET", "Standard", "read_standard"]
+
+TARGET = 0.01
+"""Share of questions whose own answer is not kept that may be served another one's."""
+CONFIDENCE = 0.95
+"""How sure it shall be that not more are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +44,9 @@ class Standard:
     """Pairs with the same answer that were looked at."""
     served: int = 0
     """How many of them would have been served."""
+    parlance: Parlance | None = None
+    """How the questions it was calibrated with are put: a threshold holds for words counted as they were then.
+    None: as those in the cache are."""
 
     @property
     def semantic(self) -> bool:
@@ -45,7 +55,8 @@ class Standard:
 
     def to_json(self) -> str:
         """The form it is kept in."""
-        return json.dumps(asdict(self))
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        return json.dumps(said | {"parlance": None if self.parlance is None else self.parlance.to_json()})
 
 
 DEFAULT = Standard(threshold=0.95, origin="default")
@@ -56,12 +67,17 @@ EXACTLY = Standard(threshold=2.0)
 """The same words only."""
 
 
+@lru_cache(maxsize=8)
 def read_standard(said: str | None) -> Standard:
     """What was kept; `DEFAULT` if nothing was, or nothing that can be understood."""
+    from ragweft.caching.parlance import Parlance
+
     try:
         found: Any = json.loads(said or "")
+        if found.get("parlance") is not None:
+            found["parlance"] = Parlance.from_json(found["parlance"])
         standard = Standard(**found)
         known = standard.measure in MEASURES and isinstance(standard.threshold, float)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return DEFAULT
     return standard if known else DEFAULT

@@ -15,29 +15,29 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from ragweft.caching.likeness import Spoken
-from ragweft.caching.schema import CACHE, entries, facts, rows_used, scopes, tallies
-from ragweft.caching.values import Cost, Entry, Evidence, Stored, normalised
+from ragweft.caching.file import PATIENT, QUICK, CacheFile, set_aside
+from ragweft.caching.leases import Leases
+from ragweft.caching.rows import LONGEST, UNREADABLE, UTF8, Listed, listed_in, stored_in
+from ragweft.caching.schema import entries, facts, rows_used, scopes, tallies
+from ragweft.caching.values import Cost, Scope, normalised
 from ragweft.errors import IndexDamaged, IndexLocked, RagweftError
-from ragweft.ledger.database import MEMORY, Database, in_batches
+from ragweft.ledger.database import MEMORY, in_batches
 from ragweft.types import digest_of
 
 if TYPE_CHECKING:
-    from ragweft.caching.values import Scope
-    from ragweft.types import TokenIds, Vectors
+    from ragweft.caching.values import Entry, Evidence, Stored
 
 __all__ = ["CacheStore", "Eviction", "Limits", "Listed", "open_store"]
 
 Eviction: TypeAlias = Literal["cost", "lru"]
 
 _log = logging.getLogger(__name__)
-_UTF8 = ("utf-8", "surrogatepass")
 _ROOM = 400
 """Bytes of an entry beside its query, vector and payload, about."""
 
@@ -53,15 +53,6 @@ class Limits:
     eviction: Eviction = "cost"
 
 
-class Listed(NamedTuple):
-    """Entries of one scope, as they are compared."""
-
-    numbers: list[int]
-    vectors: Vectors
-    """Of their queries, float32, shape (entries, dims)."""
-    questions: list[Spoken]
-
-
 class CacheStore:
     """Entries in one file. Safe to use from many threads, processes, and after a fork."""
 
@@ -72,9 +63,15 @@ class CacheStore:
             IndexDamaged: the file is not a database.
             IndexLocked: it cannot be written or shared.
         """
-        self._path = path
-        self._database = Database(path, CACHE)
+        self._file = CacheFile(path)
+        self.leases = Leases(self._file) if self._file.shared else None
+        """Who works on an answer; None: no other process sees this store."""
         self.limits = Limits() if limits is None else limits
+
+    @property
+    def edition(self) -> int:
+        """Another one than before: it began anew, and numbers of entries from before mean nothing."""
+        return self._file.edition
 
     def exact(self, scope: Scope, query: str) -> Stored | None:
         """The entry for the same words."""
@@ -84,9 +81,13 @@ class CacheStore:
         """An entry; None if it is gone."""
         return self._first(_ONE, {"number": number})
 
+    def get_in(self, scope: Scope, number: int) -> Stored | None:
+        """An entry, if it is of *scope*; None if it is gone. Whatever became of the file, nothing crosses."""
+        return self._first(_ONE_IN, {"number": number, "digest": scope.digest})
+
     def newest(self) -> int:
         """The highest number so far: who knows the entries up to it knows all that were added."""
-        with self._database.read() as connection:
+        with self._file.read() as connection:
             found = connection.exec_driver_sql(
                 "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
             ).scalar()
@@ -94,19 +95,25 @@ class CacheStore:
 
     def listed(self, scope: Scope, *, after: int = 0) -> Listed:
         """The entries of *scope* with a number higher than *after*, by number."""
-        with self._database.read() as connection:
+        with self._file.read() as connection:
             rows = connection.execute(_LISTED, {"digest": scope.digest, "after": after}).all()
-        vectors = [np.frombuffer(row.vector, dtype="<f4") for row in rows]
-        return Listed(
-            numbers=[row.number for row in rows],
-            vectors=np.array(vectors, dtype=np.float32) if rows else np.empty((0, 0), np.float32),
-            questions=[Spoken(text=row.query.decode(*_UTF8), tokens=_tokens(row.spoken)) for row in rows],
-        )
+        return listed_in(rows)
+
+    def numbers(self, scope: Scope) -> list[int]:
+        """The numbers of all entries of *scope*."""
+        with self._file.read() as connection:
+            return list(connection.execute(_NUMBERS, {"digest": scope.digest}).scalars())
 
     def count(self, scope: Scope) -> int:
         """How many entries *scope* has."""
-        with self._database.read() as connection:
+        with self._file.read() as connection:
             return int(connection.execute(_COUNTED, {"digest": scope.digest}).scalar_one())
+
+    def scopes(self) -> list[tuple[Scope, int]]:
+        """Every scope that has entries, and how many: those with the most first."""
+        with self._file.read() as connection:
+            rows = connection.execute(_SCOPES).all()
+        return [(Scope(digest=row.digest, parts=json.loads(row.parts)), int(row.held)) for row in rows]
 
     def put(self, scope: Scope, entry: Entry) -> tuple[int, int]:
         """Keep *entry* in the place of one for the same words; its number, and how many had to go for it.
@@ -115,7 +122,8 @@ class CacheStore:
             RagweftError: it is larger than a single entry may be.
             IndexLocked: the file cannot be written.
         """
-        payload, query = zlib.compress(entry.payload, 1), entry.query.encode(*_UTF8)
+        _refuse_poison(entry)
+        payload, query = zlib.compress(entry.payload, 1), entry.query.encode(*UTF8)
         size = _ROOM + len(payload) + entry.vector.nbytes + entry.tokens.nbytes + len(query)
         if size > self.limits.largest:
             raise RagweftError(
@@ -140,7 +148,7 @@ class CacheStore:
             "usd": entry.cost.usd,
             "bytes": size,
         }
-        with self._database.write() as connection:
+        with self._file.write(patience=PATIENT) as connection:
             adding = insert(scopes).values(digest=scope.digest, parts=json.dumps(scope.parts, sort_keys=True))
             connection.execute(adding.on_conflict_do_nothing())
             own = select(scopes.c.id).where(scopes.c.digest == scope.digest)
@@ -153,21 +161,28 @@ class CacheStore:
                 used = [{"row": one, "entry": made} for one in dict.fromkeys(evidence.rows)]
                 connection.execute(insert(rows_used), used)
             evicted = self._make_room(connection, keep=made)
-        self._database.checkpoint()
+        self._file.checkpoint()
         return int(made), evicted
 
     def advance(self, numbers: Iterable[int], *, through: int) -> None:
         """Note that the evidence of these holds up to a generation; one that is farther stays so."""
         rows = [{"b_number": number, "b_through": through} for number in numbers]
         if rows:
-            with self._database.write() as connection:
+            with self._file.write() as connection:
                 connection.execute(_ADVANCE, rows)
+
+    def renew(self, number: int, evidence: Evidence) -> None:
+        """Have an entry rest on *evidence* of the same rows, which was found later."""
+        noted = update(entries).where(entries.c.number == number)
+        with self._file.write(patience=QUICK) as connection:
+            said = json.dumps(asdict(evidence))
+            connection.execute(noted.values(evidence=said, valid_through=evidence.generation))
 
     def note(self, served: Mapping[int, int], tally: Mapping[str, tuple[int, Cost]]) -> None:
         """Count hits by entry, and what happened: what, to how often and what that saved."""
         now = time.time()
         day = time.strftime("%Y-%m-%d", time.gmtime(now))
-        with self._database.write() as connection:
+        with self._file.write() as connection:
             clock = _clock(connection)
             for number, more in served.items():
                 row = connection.execute(select(entries).where(entries.c.number == number)).first()
@@ -182,38 +197,43 @@ class CacheStore:
                 names = ("times", "ms", "tokens", "usd")
                 sums = {name: tallies.c[name] + adding.excluded[name] for name in names}
                 connection.execute(adding.on_conflict_do_update(index_elements=["day", "what"], set_=sums))
-        self._database.checkpoint()
+        self._file.checkpoint()
 
     def tally(self) -> dict[str, tuple[int, Cost]]:
         """Everything that was counted: what, to how often and what that saved."""
         t = tallies.c
         query = select(t.what, *(func.sum(c).label(c.name) for c in (t.times, t.ms, t.tokens, t.usd)))
-        with self._database.read() as connection:
+        with self._file.read() as connection:
             rows = connection.execute(query.group_by(t.what)).all()
         return {r.what: (int(r.times), Cost(ms=r.ms, tokens=int(r.tokens), usd=r.usd)) for r in rows}
 
     def demand(self, number: int, threshold: float) -> None:
         """Have an entry served only from a likeness of *threshold* on."""
-        with self._database.write() as connection:
+        with self._file.write(patience=PATIENT) as connection:
             connection.execute(update(entries).where(entries.c.number == number).values(threshold=threshold))
 
-    def drop(self, numbers: Sequence[int]) -> int:
-        """Forget entries; how many of them were there."""
-        with self._database.write() as connection:
+    def drop(self, numbers: Sequence[int], *, patient: bool = True) -> int:
+        """Forget entries; how many of them were there. Unless *patient*, who writes is not waited for long."""
+        with self._file.write(patience=PATIENT if patient else QUICK) as connection:
             return _forget(connection, numbers)
 
     def resting_on(self, rows: Sequence[int]) -> list[int]:
         """Numbers of the entries whose evidence holds one of *rows*."""
         found: set[int] = set()
-        with self._database.read() as connection:
+        with self._file.read() as connection:
             for some in in_batches(rows):
                 query = select(rows_used.c.entry).where(rows_used.c.row.in_(some))
                 found.update(connection.execute(query).scalars())
         return sorted(found)
 
+    def rows_in_use(self) -> list[int]:
+        """The rows of the ledger that any entry rests on."""
+        with self._file.read() as connection:
+            return list(connection.execute(select(rows_used.c.row).distinct()).scalars())
+
     def within(self, parts: Mapping[str, Any]) -> list[int]:
         """Numbers of the entries whose scope has all these *parts*; of every entry, without any."""
-        with self._database.read() as connection:
+        with self._file.read() as connection:
             said = connection.execute(select(scopes.c.id, scopes.c.parts)).all()
             fitting = [row.id for row in said if _holds(json.loads(row.parts), parts)]
             found: list[int] = []
@@ -224,34 +244,35 @@ class CacheStore:
 
     def sizes(self) -> tuple[int, int]:
         """Entries, and the bytes they take."""
-        with self._database.read() as connection:
+        with self._file.read() as connection:
             count, size = connection.execute(_HELD).one()
         return int(count), int(size or 0)
 
     def fact(self, name: str) -> str | None:
         """A single value; None if it was never set."""
-        with self._database.read() as connection:
+        with self._file.read() as connection:
             return connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
 
     def set_fact(self, name: str, value: str) -> None:
         """Set a single value."""
-        with self._database.write() as connection:
+        with self._file.write(patience=PATIENT) as connection:
             _set_fact(connection, name, value)
 
     def close(self) -> None:
         """Close the file; idempotent."""
-        self._database.close()
+        self._file.close()
 
     def _first(self, query: Any, asked: Mapping[str, Any]) -> Stored | None:
-        with self._database.read() as connection:
+        with self._file.read() as connection:
             row = connection.execute(query, asked).first()
+        if row is None:
+            return None
         try:
-            return None if row is None else _stored(row)
-        except (zlib.error, ValueError, KeyError, TypeError) as error:
-            raise IndexDamaged(
-                f"{self._path}: entry {getattr(row, 'number', '?')} cannot be read ({error}); clear "
-                "the cache with  ragweft cache clear"
-            ) from None
+            return stored_in(row)
+        except UNREADABLE as error:
+            _log.warning("%s: an entry cannot be read and is forgotten: %s", self._file.path, error)
+        self.drop([row.number], patient=False)
+        return None
 
     def _make_room(self, connection: Connection, *, keep: int) -> int:
         """Have entries go until the rest is within the limits; how many did. What has expired goes first."""
@@ -284,11 +305,7 @@ def open_store(path: Path | None, *, limits: Limits) -> CacheStore:
         try:
             return CacheStore(path, limits=limits)
         except IndexDamaged as error:
-            aside = path.with_name(f"{path.name}.damaged")
-            _log.warning("the cache begins anew, what it was is now %s: %s", aside, error)
-            path.replace(aside)
-            for log in ("-wal", "-shm"):
-                path.with_name(path.name + log).unlink(missing_ok=True)
+            set_aside(path, error)
             return CacheStore(path, limits=limits)
     except (IndexLocked, IndexDamaged, OSError) as error:
         _log.warning("the cache is kept in memory only: %s", error)
@@ -314,13 +331,21 @@ _ONE = select(*_COLUMNS).where(entries.c.number == bindparam("number"))
 _OF_SCOPE = (
     entries.c.scope == select(scopes.c.id).where(scopes.c.digest == bindparam("digest")).scalar_subquery()
 )
+_ONE_IN = _ONE.where(_OF_SCOPE)
 _EXACT = select(*_COLUMNS).where(_OF_SCOPE, entries.c.key == bindparam("key"))
 _LISTED = (
     select(entries.c.number, entries.c.query, entries.c.vector, entries.c.spoken)
     .where(_OF_SCOPE, entries.c.number > bindparam("after"))
     .order_by(entries.c.number)
 )
+_NUMBERS = select(entries.c.number).where(_OF_SCOPE)
 _COUNTED = select(func.count()).select_from(entries).where(_OF_SCOPE)
+_SCOPES = (
+    select(scopes.c.digest, scopes.c.parts, func.count().label("held"))
+    .join(entries, entries.c.scope == scopes.c.id)
+    .group_by(scopes.c.id)
+    .order_by(func.count().desc(), scopes.c.id)
+)
 _ADVANCE = (
     update(entries)
     .where(entries.c.number == bindparam("b_number"), entries.c.valid_through < bindparam("b_through"))
@@ -329,42 +354,18 @@ _ADVANCE = (
 _HELD = select(func.count(), func.sum(entries.c.bytes))
 
 
+def _refuse_poison(entry: Entry) -> None:
+    vector = entry.vector
+    if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
+        raise RagweftError("cache: the question has no vector that can be compared; it is not kept")
+    if len(entry.payload) > LONGEST:
+        raise RagweftError(
+            f"cache: an answer of {len(entry.payload):,} bytes is not kept, {LONGEST:,} are the most"
+        )
+
+
 def _key(query: str) -> bytes:
     return digest_of(normalised(query))
-
-
-def _tokens(raw: bytes) -> TokenIds:
-    return np.frombuffer(raw, dtype="<i4").astype(np.int32, copy=False)
-
-
-def _stored(row: Row[Any]) -> Stored:
-    evidence = None if row.evidence is None else _evidence(json.loads(row.evidence))
-    entry = Entry(
-        query=row.query.decode(*_UTF8),
-        vector=np.frombuffer(row.vector, dtype="<f4").astype(np.float32),
-        tokens=_tokens(row.spoken),
-        payload=zlib.decompress(row.payload),
-        evidence=evidence,
-        cost=Cost(ms=row.ms, tokens=row.tokens, usd=row.usd),
-        created=row.created,
-        expires=row.expires,
-    )
-    return Stored(number=row.number, entry=entry, valid_through=row.valid_through, threshold=row.threshold)
-
-
-def _evidence(said: dict[str, Any]) -> Evidence:
-    sources = said["sources"]
-    return Evidence(
-        rows=tuple(said["rows"]),
-        generation=said["generation"],
-        floors=said["floors"],
-        legs=tuple(said["legs"]),
-        where=said["where"],
-        sources=None if sources is None else tuple(sources),
-        tuning=said["tuning"],
-        born=said["born"],
-        living=said["living"],
-    )
 
 
 def _worth(*, hits: int, cost: Cost, size: int) -> float:

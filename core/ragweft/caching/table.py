@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ragweft.caching.likeness import Parlance
+from ragweft.caching.parlance import Parlance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from ragweft.caching.likeness import Spoken
+    from ragweft.caching.parlance import Spoken
     from ragweft.caching.store import CacheStore, Listed
     from ragweft.caching.values import Scope
     from ragweft.types import Vector, Vectors
@@ -107,6 +107,10 @@ class Table:
     def _take_in(self) -> None:
         """What was added to the store since, by any process."""
         newest = self._store.newest()
+        if newest < self._upto:
+            # No number is used twice: what was in memory is lost with its connection, and began anew.
+            self._upto = 0
+            self._size, self._questions, self._gone, self._parlance = 0, [], set(), Parlance()
         if newest <= self._upto:
             return
         listed = self._store.listed(self._scope, after=self._upto)

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from ragweft.errors import RagweftError
 from ragweft.types import digest_of
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from ragweft.types import Json, Metadata, TokenIds, Vector
 
 __all__ = [
+    "MEASURES",
     "Cost",
     "Entry",
     "Evidence",
     "Kind",
+    "Measure",
     "Scope",
     "Stored",
     "normalised",
@@ -29,7 +31,24 @@ __all__ = [
 Kind: TypeAlias = Literal["results", "answer"]
 """What an entry holds: rows that a retrieval found, or whatever a program made of them."""
 
+Measure: TypeAlias = Literal["cosine", "mixed", "words"]
+"""How the likeness of two questions is told. cosine: of the vectors alone. words: the words in both directions
+and their weighed mean, half each. mixed: a quarter each of the cosine and the weighed mean, and half the words
+less two standard errors."""
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
 _SPACES = re.compile(r"\s+")
+_END = re.compile(r"(?<=\w)\s?[?？]+$|(?<=[^\W\d_]{2})[.。]+$")
+_WORDS = """
+how what when where who whom whose which why is are was were do does did can could should would has have had in
+on at for with without to from the an my our your please if
+wie was wann wo wer wen wem welche welcher welches warum ist sind kann können soll muss hat haben gibt der die
+das ein eine comment que quel quelle quels quelles quand où qui pourquoi est sont peut le la les un une
+cómo qué cuándo dónde quién cuál son puede el los las como quando dove chi quale perché può hoe wat wanneer waar
+welke waarom zijn kan de het een onde quem qual são pode os as um uma
+"""
+_GRAMMAR = frozenset(_WORDS.split())
+"""Words a question may begin with and that name nothing, in the languages the gate reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +78,19 @@ def scope_of(parts: Mapping[str, Json]) -> Scope:
 
 
 def normalised(query: str) -> str:
-    """*query* as it is compared for being the same: only spaces and how marks are composed mean nothing.
+    """*query* as it is compared for being the same.
 
-    Neither case nor width: "what is IT" and "what is it" are two questions. Those that differ by no more are
-    near each other in meaning, too, and are looked at there.
+    Nothing is meant by spaces, by how marks are composed, by the question mark or full stop at its end, and by
+    the capital of a first word that is a word of grammar. Case means something everywhere else, and so does
+    width: "what is IT" and "what is it" are two questions. Those that differ by no more are near each other in
+    meaning, too, and are looked at there.
     """
-    return _SPACES.sub(" ", unicodedata.normalize("NFC", query)).strip()
+    plain = _SPACES.sub(" ", unicodedata.normalize("NFC", query)).strip()
+    plain = _END.sub("", plain).lstrip("¿") or plain
+    first, _, rest = plain.partition(" ")
+    if rest and first[1:].islower() and first.lower() in _GRAMMAR:
+        return f"{first.lower()} {rest}"
+    return plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +106,10 @@ class Evidence:
     that is not here was exhausted, so that anything new may be seen."""
     legs: tuple[str, ...] = ()
     """The legs that were asked."""
+    asked: str = ""
+    """What they were asked; a program may have put the question in other words."""
+    k: int = 0
+    """Hits they were asked for, if a search for `asked` gives just these rows; 0 where it would not."""
     where: Metadata | None = None
     sources: tuple[str, ...] | None = None
     """URIs that documents lie at or below."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ragweft.caching.freshness import Freshness
 from ragweft.caching.values import Evidence
 from ragweft.ledger.profile import Profiles
-from ragweft.ledger.scope import Scopes
+from ragweft.ledger.scope import Scope, Scopes
 from ragweft.retrieval.legs import DenseLeg
 
 if TYPE_CHECKING:
@@ -17,20 +17,33 @@ if TYPE_CHECKING:
     from ragweft.ledger.snapshot import Snapshot
     from ragweft.retrieval.balance import Balance
     from ragweft.retrieval.legs import Leg, Question
-    from ragweft.types import Results, Tuning, Vector
+    from ragweft.types import Metadata, Results, Tuning, Vector
 
-__all__ = ["Watch"]
+__all__ = ["Search", "Watch"]
+
+
+class Search(Protocol):
+    """What answers a text from all legs: `Hybrid.retrieve`."""
+
+    def __call__(self, query: str, *, k: int, where: Metadata | None, sources: Sequence[str] | None) -> Results:
+        """At most *k* hits."""
+        ...
 
 
 class Watch:
     """The legs of one index, asked about what is new."""
 
-    def __init__(self, legs: Sequence[Leg], ledger: Ledger, balance: Balance) -> None:
+    def __init__(
+        self, legs: Sequence[Leg], ledger: Ledger, balance: Balance, *, search: Search | None = None
+    ) -> None:
+        """*search* asks all the legs; None: what something new may have touched is not looked into."""
         self.ledger = ledger
+        self._search = search
         self._legs = {leg.name: leg for leg in legs}
         self._balance = balance
         self._profiles = Profiles()
-        self.freshness = Freshness(Scopes(), self._ask, tuning=self.tuning)
+        self._scopes = Scopes()
+        self.freshness = Freshness(self._scopes, self._ask, tuning=self.tuning)
 
     def tuning(self, snapshot: Snapshot) -> str:
         """How the legs are weighed in that state."""
@@ -50,9 +63,10 @@ class Watch:
             if trace.degraded or trace.tuning is None or any(hit.row is None for hit in each):
                 return None
         first = found[0].trace
-        alone = len(found) == 1
+        # Of several searches nobody notes how near something new would have to come to each.
+        alone = len(found) == 1 and bool(first.asked)
         alike = all((each.trace.where, each.trace.sources) == (first.where, first.sources) for each in found)
-        if first.tuning is None or any(_weighed(each.trace.tuning) != _weighed(first.tuning) for each in found):
+        if any(_weighed(each.trace.tuning) != _weighed(first.tuning) for each in found):
             return None
         with self.ledger.snapshot() as snapshot:
             born, living = snapshot.ever_born(), snapshot.count_live()
@@ -60,7 +74,9 @@ class Watch:
             rows=tuple(dict.fromkeys(hit.row for each in found for hit in each if hit.row is not None)),
             generation=min(each.trace.generation for each in found),
             floors=dict(first.floors) if alone else {},
-            legs=tuple(stage.name for stage in first.stages if stage.name in self._legs) if alone else (),
+            legs=tuple(leg for leg in first.legs if leg in self._legs) if alone else (),
+            asked=first.asked if alone else "",
+            k=first.k if alone else 0,
             where=first.where if alike else None,
             sources=first.sources if alike else None,
             tuning=_weighed(first.tuning),
@@ -68,11 +84,50 @@ class Watch:
             living=living,
         )
 
-    def _ask(self, leg: str, query: str, vector: Vector) -> Question | None:
+    def touching(
+        self,
+        rows: Sequence[int],
+        *,
+        ids: Sequence[str] = (),
+        sources: Sequence[str] | None = None,
+        where: Metadata | None = None,
+    ) -> list[int]:
+        """The living ones of *rows* that are of these documents, from these URIs, or satisfy *where*.
+
+        Raises:
+            InvalidFilter: *where* is malformed.
+        """
+        asked: list[tuple[Metadata | None, Sequence[str] | None]] = []
+        if sources is not None:
+            asked.append((None, sources))
+        if where is not None:
+            asked.append((where, None))
+        scopes = [Scope(verdicts=self._scopes.verdicts(*one)) for one in asked]
+        found: set[int] = set()
+        with self.ledger.snapshot() as snapshot:
+            for scope in scopes:
+                found.update(scope.admit(snapshot, rows))
+            for one in ids:
+                found.update(stored.row for stored in snapshot.chunks_of(one))
+        return sorted(found)
+
+    def anew(self, evidence: Evidence) -> Evidence | None:
+        """What a search for the same rests on now if it finds the very rows; None if not, or if none can tell.
+
+        Raises:
+            RagweftError: it failed.
+        """
+        if self._search is None or not evidence.k:
+            return None
+        found = self._search(evidence.asked, k=evidence.k, where=evidence.where, sources=evidence.sources)
+        fresh = self.evidence(found)
+        return fresh if fresh is not None and fresh.rows == evidence.rows else None
+
+    def _ask(self, leg: str, asked: str, vector: Vector | None) -> Question | None:
         found = self._legs.get(leg)
-        if isinstance(found, DenseLeg):
+        if isinstance(found, DenseLeg) and vector is not None:
             return found.about(vector)
-        return None if found is None else found.ask(query)
+        return None if found is None else found.ask(asked)
 
 
 def _weighed(tuning: Tuning | None) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from ragweft.cli.cache import cache_app
 from ragweft.cli.chunks import chunks
 from ragweft.cli.eval import evaluate_recipes
 from ragweft.cli.help import Verb
@@ -64,6 +65,7 @@ def build_app() -> typer.Typer:
         app.command(cls=Verb)(verb)
     app.command("import-chroma", cls=Verb)(import_chroma)
     app.command("eval", cls=Verb)(evaluate_recipes)
+    app.add_typer(cache_app(), name="cache")
     app.add_typer(models_app(), name="models")
     return app
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import typer  # noqa: TC002  # typer reads the annotations
 
+from ragweft.cli.cache_scopes import cache_in
 from ragweft.cli.options import DebugOption, IndexOption, JsonOption, settle
 from ragweft.cli.session import guarded, opened, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ragweft.caching.stats import CacheStats
     from ragweft.health import HeldContexts, Status
     from ragweft.ledger.followers import FollowerState
     from ragweft.types import Tuning
@@ -33,12 +35,15 @@ def status(
     settings = settle(ctx, index=index, debug=debug)
     with guarded(settings), opened(settings) as opened_index:
         found = opened_index.status()
+        cache = cache_in(opened_index)
+        kept = None if cache is None else cache.stats()
         if as_json:
+            from ragweft.cli.cache_stats import cache_payload
             from ragweft.cli.payload import print_json
 
-            print_json(asdict(found))
+            print_json({**asdict(found), "cache": cache_payload(kept)})
         else:
-            put(*_lines(found))
+            put(*_lines(found, kept))
 
 
 def follower_lines(followers: Sequence[FollowerState]) -> Iterator[str]:
@@ -67,7 +72,8 @@ def _held(contexts: HeldContexts) -> str:
     return f"{contexts.kind}{by} ({counted(contexts.documents, 'document')})"
 
 
-def _lines(found: Status) -> Iterator[str]:
+def _lines(found: Status, kept: CacheStats | None) -> Iterator[str]:
+    from ragweft.cli.cache_stats import cache_line
     from ragweft.cli.wording import counted, human_bytes, money
 
     rows = {
@@ -93,6 +99,8 @@ def _lines(found: Status) -> Iterator[str]:
         yield f"{'' if place else 'under way':<12}{batch}; the next sync takes it in"
     for line in found.unreadable:
         yield f"{'unreadable':<12}{line}"
+    if kept is not None:
+        yield f"{'cache':<12}{cache_line(kept)}"
     yield f"{'spent':<12}{money(found.spent)}"
     for paid in found.spent_on:
         yield f"{'':<12}{paid.model}, {paid.purpose}: {money(paid.usage)}"

@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ragweft.errors import IndexDamaged, IndexLocked, RagweftError
 
@@ -33,6 +36,10 @@ MEMORY = Path(":memory:")
 """In the place of a file: nothing is on disk, and every process, also a forked child, has its own."""
 _BUSY_SECONDS = 60.0
 """How long a statement waits for another process's lock; commits are serialised outside, so it rarely waits."""
+_OPENING_SECONDS = 2.0
+"""The least that is waited for while a connection is opened, which may wait for another one's first."""
+_POOL_SECONDS = 30.0
+"""The most that a thread waits for one of its process's own connections."""
 _CHECKPOINT_BYTES = 64 * 2**20
 _BATCH = 500
 """Values asked for in one statement; SQLite takes 32,766 parameters, larger batches are no faster."""
@@ -61,8 +68,12 @@ _inherited: list[Engine] = []
 class Database:
     """A SQLite file with the tables of *tables*. Safe to use from several threads and after a fork."""
 
-    def __init__(self, path: Path, tables: MetaData, *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, tables: MetaData, *, read_only: bool = False, patience: float = _BUSY_SECONDS
+    ) -> None:
         """Open *path*, creating file and tables unless *read_only*.
+
+        Whoever locks others out is waited for *patience* seconds, where a transaction says nothing else.
 
         Raises:
             IndexDamaged: the file is not a database or lacks its tables.
@@ -71,6 +82,7 @@ class Database:
         self._path = path
         self._tables = tables
         self._read_only = read_only
+        self._patience = patience
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._guard = threading.Lock()
         self._pid = os.getpid()
@@ -79,7 +91,7 @@ class Database:
             if read_only:
                 self._refuse_older()
             else:
-                with self.write() as connection:
+                with self.write(patience=max(patience, _OPENING_SECONDS)) as connection:
                     tables.create_all(connection)
                     _add_columns(connection, tables)
         except BaseException:
@@ -97,19 +109,19 @@ class Database:
             )
 
     @contextmanager
-    def read(self, *, patience: float = _BUSY_SECONDS) -> Iterator[Connection]:
+    def read(self, *, patience: float | None = None) -> Iterator[Connection]:
         """A read transaction: one consistent state of the file until it ends.
 
-        Whoever locks others out is waited for *patience* seconds.
+        Whoever locks others out is waited for *patience* seconds; None: as the database was opened.
         """
         with self._begin("BEGIN", patience) as connection:
             yield connection
 
     @contextmanager
-    def write(self, *, patience: float = _BUSY_SECONDS) -> Iterator[Connection]:
+    def write(self, *, patience: float | None = None) -> Iterator[Connection]:
         """A write transaction: committed, durable, when the block ends; rolled back if it raises.
 
-        Another writer is waited for *patience* seconds.
+        Another writer is waited for *patience* seconds; None: as the database was opened.
         """
         if self._read_only:
             raise IndexLocked(f"{self._path.parent}: the index is read-only; open it where it can be written")
@@ -134,7 +146,7 @@ class Database:
                 # What was committed is in the log and stays there; only its length is at stake.
                 _log.warning("%s: the log could not be folded in: %s", self._path, error.orig)
             finally:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
+                connection.exec_driver_sql(_timeout(self._patience))
                 connection.rollback()
 
     def close(self) -> None:
@@ -147,9 +159,10 @@ class Database:
                 self._scratch = None
 
     @contextmanager
-    def _begin(self, statement: str, patience: float) -> Iterator[Connection]:
+    def _begin(self, statement: str, patience: float | None) -> Iterator[Connection]:
+        patience = self._patience if patience is None else patience
         try:
-            with self._live_engine().connect() as connection, _patient(connection, patience):
+            with self._live_engine().connect() as connection, self._waiting(connection, patience):
                 connection.exec_driver_sql(statement)
                 try:
                     yield connection
@@ -162,6 +175,23 @@ class Database:
                     raise
         except DBAPIError as error:
             raise _explained(error, self._path, patience) from error
+        except PoolTimeout as error:
+            raise IndexLocked(
+                f"{self._path}: every connection has been in use for too long; try again"
+            ) from error
+
+    @contextmanager
+    def _waiting(self, connection: Connection, patience: float) -> Iterator[None]:
+        """Have *connection*, which goes back to its pool, wait for locks no longer than that."""
+        if patience == self._patience:
+            yield
+            return
+        connection.exec_driver_sql(_timeout(patience))
+        try:
+            yield
+        finally:
+            if not connection.invalidated:
+                connection.exec_driver_sql(_timeout(self._patience))
 
     def _live_engine(self) -> Engine:
         if self._pid != os.getpid():
@@ -170,9 +200,6 @@ class Database:
                     _inherited.append(self._engine)
                     self._engine = self._make_engine()
                     self._pid = os.getpid()
-                    if self._path == MEMORY:
-                        with self._engine.begin() as connection:
-                            self._tables.create_all(connection)
         return self._engine
 
     def _make_engine(self) -> Engine:
@@ -180,26 +207,36 @@ class Database:
         # in memory is in one connection, and all wait for it.
         size, more = (1, 0) if self._path == MEMORY else (8, 64)
         engine = create_engine(
-            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=size, max_overflow=more
+            "sqlite://",
+            creator=self._connect,
+            poolclass=QueuePool,
+            pool_size=size,
+            max_overflow=more,
+            pool_timeout=min(_POOL_SECONDS, max(self._patience, _OPENING_SECONDS)),
         )
 
         # The driver must not open transactions of its own: `_begin` says when one starts and of what kind.
         @event.listens_for(engine, "connect")
         def _manual(connection: sqlite3.Connection, _record: object) -> None:
             connection.isolation_level = None
+            if self._path == MEMORY:
+                # What a lost connection, or a parent's, held is gone: there are only its tables.
+                connection.executescript(_script(self._tables))
 
         return engine
 
     def _connect(self) -> sqlite3.Connection:
         if self._read_only:
             return self._connect_read_only()
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        opening = max(self._patience, _OPENING_SECONDS)
+        connection = sqlite3.connect(self._path, timeout=opening, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA wal_autocheckpoint=0")
             connection.execute("PRAGMA cache_size=-16000")
             connection.execute("PRAGMA mmap_size=268435456")
+            connection.execute(_timeout(self._patience))
         except sqlite3.Error:
             connection.close()
             raise
@@ -226,18 +263,20 @@ class Database:
         return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, check_same_thread=False)
 
 
-@contextmanager
-def _patient(connection: Connection, seconds: float) -> Iterator[None]:
-    """Have *connection*, which goes back to its pool, wait for locks no longer than *seconds*."""
-    if seconds == _BUSY_SECONDS:
-        yield
-        return
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(seconds * 1000)}")
-    try:
-        yield
-    finally:
-        if not connection.invalidated:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={int(_BUSY_SECONDS * 1000)}")
+def _timeout(seconds: float) -> str:
+    return f"PRAGMA busy_timeout={int(seconds * 1000)}"
+
+
+def _script(tables: MetaData) -> str:
+    """What makes *tables*, and their indexes, in an empty database."""
+    dialect = sqlite_dialect()
+    made: list[CreateTable | CreateIndex] = []
+    for table in tables.sorted_tables:
+        made += [
+            CreateTable(table),
+            *map(CreateIndex, sorted(table.indexes, key=lambda index: str(index.name))),
+        ]
+    return ";".join(str(one.compile(dialect=dialect)) for one in made)
 
 
 def _add_columns(connection: Connection, tables: MetaData) -> None:

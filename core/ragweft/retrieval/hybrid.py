@@ -249,6 +249,9 @@ class Hybrid:
             degraded=(*degraded, *gaps),
             floors={leg: float(r.scores[-1]) for leg, r in rankings.items() if len(r.rows) >= n},
             tuning=tuning,
+            asked=query.text,
+            legs=tuple(rankings),
+            k=query.k if query.min_score is None else 0,
             where=query.where,
             sources=None if query.sources is None else tuple(query.sources),
         )

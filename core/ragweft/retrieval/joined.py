@@ -105,6 +105,9 @@ def join(searches: Sequence[Search], outcomes: Sequence[Results | Failed], *, k:
         generation=min(answer.trace.generation for answer in answers.values()),
         degraded=tuple(degraded),
         floors=first.trace.floors if alone else {},
+        asked=first.trace.asked if alone else "",
+        legs=first.trace.legs if alone else (),
+        k=0,
     )
     return replace(first, hits=hits, trace=trace, usage=usage)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ragweft.reports import Estimate as SyncEstimate
     from ragweft.types import Rows, Vector
 
-__all__ = ["keep_tuning", "refresh_profile", "with_asking"]
+__all__ = ["corpus_questions", "keep_tuning", "refresh_profile", "with_asking"]
 
 _COUNTED = 20_000
 """Chunks whose tokens are counted; of a larger index, an even sample of about so many."""
@@ -174,7 +174,7 @@ def _counted(parts: Parts, generation: int, live: int) -> Profile:
 
 def _asked(parts: Parts, *, generation: int, live: int, progress: Progress) -> Tuning:
     settings = parts.recipe.retrieval
-    questions = _questions(parts)
+    questions = corpus_questions(parts, most=_ASKED if _is_static(parts) else _ASKED_OTHER)
     usable = np.empty((0, len(GRID)))
     if len(questions) >= _FEWEST:
         utilities = _utilities(parts, questions, progress)
@@ -224,8 +224,8 @@ def _is_static(parts: Parts) -> bool:
     return parts.vocabulary is parts.embedder
 
 
-def _questions(parts: Parts) -> list[PseudoQuery]:
-    most = _ASKED if _is_static(parts) else _ASKED_OTHER
+def corpus_questions(parts: Parts, *, most: int) -> list[PseudoQuery]:
+    """Up to *most* questions the corpus asks itself, the same ones every time."""
     analyzer = Analyzer(language=parts.recipe.lexical.language)
     found: list[PseudoQuery] = []
     with parts.ledger.snapshot() as snapshot:

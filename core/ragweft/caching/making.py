@@ -1,0 +1,103 @@
+"""The making of an answer: what comes of it, and what it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+
+from ragweft.caching.calls import plain
+from ragweft.caching.values import Cost
+from ragweft.errors import RagweftError
+from ragweft.providers.metering import overheard
+from ragweft.types import Results
+
+if TYPE_CHECKING:
+    from ragweft.types import Json
+
+__all__ = ["Answerer", "Found", "Made", "amake_answer", "make_answer"]
+
+P = ParamSpec("P")
+T = TypeVar("T", bound="Json")
+
+Found: TypeAlias = "Results | Sequence[Results] | None"
+"""What the searches found that an answer was made from; without any, it is not kept."""
+
+
+class Answerer(Protocol):
+    """Has a function's answers kept; the function left gives the answer alone."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, tuple[T, Found]]], /
+    ) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, tuple[T, Found]], /) -> Callable[P, T]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An answer that was made."""
+
+    answer: Json
+    """As it is read from the cache: whoever asks first gets the same as whoever asks later."""
+    found: tuple[Results, ...]
+    cost: Cost
+
+
+@contextmanager
+def _measured() -> Iterator[Callable[[object], Made]]:
+    """Gives what makes a `Made` of an answer and its evidence, with what the block took so far.
+
+    Tokens and dollars are what calls of ragweft's own were charged: searches, rerankers, models of
+    `ragweft.generation`. What a program asks of a service by itself is known by its time alone.
+    """
+    started = time.perf_counter()
+    with overheard() as meter:
+
+        def made(answered: object) -> Made:
+            answer, found = _read(answered)
+            usage = sum((results.usage for results in found), meter.usage)
+            ms = (time.perf_counter() - started) * 1000
+            return Made(answer=answer, found=found, cost=Cost(ms=ms, tokens=usage.tokens, usd=usage.usd))
+
+        yield made
+
+
+def make_answer(make: Callable[[], object]) -> Made:
+    """What *make* makes.
+
+    Raises:
+        RagweftError: it is not JSON, or not an answer with its evidence.
+    """
+    with _measured() as made:
+        return made(make())
+
+
+async def amake_answer(make: Callable[[], Awaitable[object]]) -> Made:
+    """As `make_answer`."""
+    with _measured() as made:
+        return made(await make())
+
+
+def _read(answered: Any) -> tuple[Json, tuple[Results, ...]]:
+    if not isinstance(answered, tuple) or len(answered) != 2:
+        raise RagweftError(
+            f"cache: (answer, evidence) was expected, not {type(answered).__name__}; evidence is what the "
+            "searches found, or None"
+        )
+    answer, evidence = answered
+    found = (evidence,) if isinstance(evidence, Results) else tuple(evidence or ())
+    if odd := [each for each in found if not isinstance(each, Results)]:
+        raise RagweftError(
+            f"cache: the evidence holds {type(odd[0]).__name__}; give the results of searches, or None"
+        )
+    try:
+        return plain(answer), found
+    except (ValueError, RecursionError) as error:
+        raise RagweftError(
+            f"cache: the answer is not JSON ({error}); give text, or what JSON can say"
+        ) from None
