@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ragweft.deferred import names_of
 
 if TYPE_CHECKING:
+    from ragweft.caching.cached import Cached
     from ragweft.errors import RagweftError
     from ragweft.index import Index
     from ragweft.recipe import Recipe
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Cached",
     "Chunk",
     "Citation",
     "Document",
@@ -50,6 +52,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOME = {
+    "Cached": "ragweft.caching.cached",
     "HyDE": "ragweft.retrieval.expanded",
     "Index": "ragweft.index",
     "MultiQuery": "ragweft.retrieval.expanded",

@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from ragweft.caching.cache import SemanticCache
     from ragweft.caching.calibrating import Pair
     from ragweft.caching.hits import CacheHit, Looked
+    from ragweft.caching.looking import Check
     from ragweft.caching.making import Answerer, Found, Made
     from ragweft.caching.standard import Standard
     from ragweft.caching.stats import CacheStats, Held
@@ -60,14 +62,29 @@ T = TypeVar("T", bound="Json")
 class Answers:
     """What a program answered, kept in an index's folder for every process that opens it. Thread-safe.
 
-    It follows the index when that is made over; answers from before are then misses. It is closed with the
-    index.
+    It follows the index when that is made over; answers from before are then misses. The index closes it.
     """
 
-    def __init__(self, serving: Serving, *, scope: Mapping[str, Json]) -> None:
+    def __init__(self, serving: Serving, *, scope: Mapping[str, Json], check: Check | None) -> None:
         """Made by `Index.cache`."""
         self._serving = serving
         self._scope = dict(scope)
+        self._check = check
+
+    @property
+    def given(self) -> Mapping[str, Json]:
+        """Parts of every scope."""
+        return self._scope
+
+    @contextmanager
+    def opened(self) -> Iterator[SemanticCache]:
+        """The cache of the index as it is now; what it is charged is written down.
+
+        Raises:
+            RagweftError: the index is closed.
+        """
+        with self._serving.use() as engine, engine.answering.collecting():
+            yield engine.answering.cache
 
     def lookup(self, query: str, *, scope: Mapping[str, Json] | None = None) -> CacheHit | None:
         """What was stored for *query*, or one that asks the same, in this *scope*; None if there is nothing.
@@ -77,8 +94,8 @@ class Answers:
         Raises:
             RagweftError: a part of *scope* is not JSON.
         """
-        with self._serving.use() as engine, engine.answering.collecting():
-            return engine.answering.cache.lookup(query, scope=self._within(scope))
+        with self.opened() as cache:
+            return cache.lookup(query, scope=self._within(scope), check=self._check)
 
     def store(
         self,
@@ -92,8 +109,8 @@ class Answers:
     ) -> bool:
         """Keep *answer*; whether it is kept.
 
-        It is not without *evidence*, what the searches found that it was made from: nobody could say when it is
-        wrong. Nor is it when a part of a search had failed, or when it is larger than `[cache] largest`.
+        Not without *evidence*, what the searches found that it was made from, or nobody could say when it is
+        wrong; nor when a part of a search had failed, or when it is larger than `[cache] largest`.
 
         Args:
             query: the question, as it is asked.
@@ -107,21 +124,14 @@ class Answers:
             RagweftError: the answer, or a part of *scope*, is not JSON.
         """
         found = (evidence,) if isinstance(evidence, Results) else tuple(evidence or ())
-        with self._serving.use() as engine, engine.answering.collecting():
-            cache = engine.answering.cache
+        with self.opened() as cache:
             try:
                 rests_on = cache.watch.evidence(*found)
             except RagweftError as error:
                 _log.warning("what an answer rests on could not be noted: %s", error)
                 rests_on = None
-            number = cache.store(
-                query,
-                answer,
-                evidence=rests_on,
-                scope=self._within(scope),
-                cost=cost,
-                seconds=seconds,
-            )
+            within = self._within(scope)
+            number = cache.store(query, answer, evidence=rests_on, scope=within, cost=cost, seconds=seconds)
         return number is not None
 
     @overload
@@ -238,10 +248,10 @@ class Answers:
         Raises:
             RagweftError: a part of *scope* is not JSON, or the cache cannot be read.
         """
-        with self._serving.use() as engine, engine.answering.collecting():
+        with self._serving.use() as engine, self.opened() as cache:
             exactly = kind == "results" and engine.parts.recipe.cache.results == "exact"
-            cache = engine.answering.cache
-            return cache.explain(query, scope=self._within(scope), kind=kind, exactly=exactly)
+            within = self._within(scope)
+            return cache.explain(query, scope=within, kind=kind, exactly=exactly, check=self._check)
 
     def stats(self) -> CacheStats:
         """What the cache of this index holds and what it did so far, in every process and every scope.
@@ -249,8 +259,8 @@ class Answers:
         Raises:
             RagweftError: the cache cannot be read.
         """
-        with self._serving.use() as engine:
-            return engine.answering.cache.stats()
+        with self.opened() as cache:
+            return cache.stats()
 
     def scopes(self) -> list[Held]:
         """Every scope of this index's cache that has entries, whoever stored them, those with the most first.
@@ -258,8 +268,8 @@ class Answers:
         Raises:
             RagweftError: the cache cannot be read.
         """
-        with self._serving.use() as engine:
-            return engine.answering.cache.scopes()
+        with self.opened() as cache:
+            return cache.scopes()
 
     def empty(self, scopes: Iterable[Held]) -> int:
         """Forget everything in these of the `scopes`; how many entries there were.
@@ -267,8 +277,8 @@ class Answers:
         Raises:
             RagweftError: the cache cannot be written.
         """
-        with self._serving.use() as engine:
-            return engine.answering.cache.empty(held.scope for held in scopes)
+        with self.opened() as cache:
+            return cache.empty(held.scope for held in scopes)
 
     def feedback(self, hit: CacheHit, *, ok: bool) -> bool:
         """Say whether an answer that was served did answer the question; False if that could not be kept.
@@ -276,8 +286,8 @@ class Answers:
         One that did not is served only to questions nearer than that from now on; if the words were the same,
         it is forgotten. What is said is what `ragweft cache stats` estimates the share of wrong hits from.
         """
-        with self._serving.use() as engine:
-            return engine.answering.cache.feedback(hit, ok=ok)
+        with self.opened() as cache:
+            return cache.feedback(hit, ok=ok)
 
     def calibrate(
         self,
@@ -324,8 +334,8 @@ class Answers:
         Raises:
             RagweftError: the cache cannot be written; nothing is forgotten.
         """
-        with self._serving.use() as engine:
-            return engine.answering.cache.clear(scope=self._within(scope))
+        with self.opened() as cache:
+            return cache.clear(scope=self._within(scope))
 
     def invalidate(
         self,
@@ -348,8 +358,8 @@ class Answers:
         if where is not None and not where:
             raise InvalidFilter("invalidate: an empty filter means everything; use clear()")
         uris = as_uris(source)
-        with self._serving.use() as engine:
-            return engine.answering.cache.invalidate_of(ids=ids or (), sources=uris, where=where)
+        with self.opened() as cache:
+            return cache.invalidate_of(ids=ids or (), sources=uris, where=where)
 
     def _decorated(
         self,
@@ -365,8 +375,8 @@ class Answers:
         return calls.decorated(function, once, partial(self.aonce, seconds=seconds, wait=wait))
 
     def _look(self, query: str, within: Mapping[str, Json]) -> Looked:
-        with self._serving.use() as engine, engine.answering.collecting():
-            return engine.answering.cache.look(query, scope=within, counting=False)
+        with self.opened() as cache:
+            return cache.look(query, scope=within, counting=False, check=self._check)
 
     def _keep(self, query: str, within: Mapping[str, Json], seconds: float | None, made: Made) -> bool:
         try:

@@ -23,6 +23,7 @@ from ragweft.tuning.profiling import keep_tuning, with_asking
 from ragweft.types import Chunk, Document
 
 if TYPE_CHECKING:
+    from ragweft.caching.looking import Check
     from ragweft.ingestion.takeover import Reuse
     from ragweft.ledger.ledger import Ledger
     from ragweft.protocols import Chunker, Contextualizer, Embedder, Loader, Progress, Reranker
@@ -349,9 +350,12 @@ class Index:
         with self._serving.use(writing=True) as engine:
             engine.level(progress)
 
-    def cache(self, *, scope: Mapping[str, Json] | None = None) -> Answers:
-        """Answers kept beside this index; in its *scope* what has to be equal: a model, a prompt's version."""
-        return Answers(self._serving, scope=scope or {})
+    def cache(self, *, scope: Mapping[str, Json] | None = None, check: Check | None = None) -> Answers:
+        """Answers kept beside this index; in its *scope* what has to be equal: a model, a prompt's version.
+
+        *check* decides about two questions that are nearly alike (`ragweft.caching.checks`).
+        """
+        return Answers(self._serving, scope=scope or {}, check=check)
 
     def status(self) -> Status:
         """Counts, sizes and how level the followers are; brings nothing level, but sets a damaged one aside."""

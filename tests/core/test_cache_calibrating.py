@@ -129,6 +129,12 @@ def test_where_no_threshold_will_do_only_the_same_words_are_served() -> None:
     assert (refused.semantic, refused.served, refused.wrong) == (False, 0, 0)
 
 
+def test_near_misses_that_the_gate_holds_back_are_no_reason_to_serve_anything() -> None:
+    held = [Pair(asked=f"is case {n} closed", other=f"is case {n + 1} closed", same=False) for n in range(90)]
+    found = calibrate(held, embed=STATIC.embed_query, likeness=LIKENESS)
+    assert (found.wrong, found.threshold) == (0, 0.4)
+
+
 def test_too_few_near_misses_conclude_nothing() -> None:
     few = [pair for pair in pairs() if pair.same] + [pair for pair in pairs() if not pair.same][: FEWEST - 1]
     with pytest.raises(

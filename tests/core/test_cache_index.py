@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cache_made import QUERY, corpus
-from ragweft import Document, Index, Recipe
+from ragweft import Cached, Document, Index, Recipe
+from ragweft.errors import RagweftError
 from ragweft.recipe import Cache, Dense, Retrieval, parse_recipe
 from ragweft.testing import HashEmbedder
 
 if TYPE_CHECKING:
-    from ragweft.types import Results, Vector
+    from ragweft.types import Metadata, Results, Vector
 
 NEAR = "how often is the signing key rotated"
 
@@ -257,3 +258,58 @@ def test_an_answer_from_a_question_that_was_put_otherwise_is_watched_by_what_was
         assert cache.lookup("and how often is that done?") is not None
         index.add(Document(id="new", text=f"{QUERY}: every hour, says the new rule on signing keys."))
         assert cache.lookup("and how often is that done?") is None
+
+
+class Second:
+    """A retriever that leaves out the first hit."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def retrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
+        found = self._index.search(query, k=k + 1, where=where)
+        return replace(found, hits=found.hits[1:])
+
+
+def test_a_retriever_of_ones_own_is_kept_by_its_name(tmp_path: Path) -> None:
+    with filled(tmp_path / "kb", recipe("off")) as index:
+        with pytest.raises(RagweftError, match="does not say what retrieves"):
+            Cached(Second(index), index.cache())
+        cached = Cached(Second(index), index.cache(scope={"tenant": "a"}), name="second", exactly=True)
+        first, again = cached.retrieve(QUERY, k=3), cached.retrieve(QUERY, k=3)
+        assert (first.trace.cache, again.trace.cache) == ("miss", "exact")
+        assert same(first, again)
+        assert asyncio.run(cached.aretrieve(QUERY, k=3)).trace.cache == "exact"
+        assert cached.retrieve(NEAR, k=3).trace.cache == "miss"
+        theirs = Cached(Second(index), index.cache(scope={"tenant": "b"}), name="second")
+        assert theirs.retrieve(QUERY, k=3).trace.cache == "miss"
+        other = Cached(index, index.cache(scope={"tenant": "a"}))
+        assert other.retrieve(QUERY, k=3).trace.cache == "miss", "another retriever finds something else"
+        index.add(Document(id="new", text=f"{QUERY}? Every hour."))
+        assert cached.retrieve(QUERY, k=3).trace.cache == "miss"
+
+
+def test_who_is_not_quite_near_enough_is_put_to_a_check(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def check(one: str, other: str) -> bool:
+        asked.append((one, other))
+        return "get" in one
+
+    with filled(tmp_path / "kb", recipe("off", threshold=0.99)) as index:
+        cache = index.cache(check=check)
+        cache.store(QUERY, "ninety days", evidence=index.search(QUERY))
+        near, far = "how often does a signing key get rotated", "how often are signing keys rotated"
+        assert index.cache().lookup(near) is None
+        assert cache.lookup(near) is not None
+        assert cache.lookup(far) is None
+        assert asked == [(near, QUERY), (far, QUERY)]
+        assert cache.explain(far).passed[0].why == "below 0.99, and the check does not take them for the same"
+        assert cache.lookup("how often is a signing key not rotated") is None, "the gate comes first"
+        assert cache.stats().other["checked"] == 2, "to explain is not counted"
+
+        def broken(one: str, other: str) -> bool:
+            raise ValueError(f"{one} {other}")
+
+        assert index.cache(check=broken).lookup(near) is None
+        assert cache.stats().other["check failed"] == 1

@@ -213,7 +213,7 @@ def test_a_cache_that_fails_is_a_miss(
     def broken(*_: object, **__: object) -> None:
         raise IndexLocked("cache.db: the disk is full")
 
-    monkeypatch.setattr(CacheStore, "exact", broken)
+    monkeypatch.setattr(CacheStore, "glance", broken)
     monkeypatch.setattr(CacheStore, "put", broken)
     assert cache.lookup(QUERY) is None
     assert cache.store(QUERY, "ninety", evidence=evidence(opened)) is None

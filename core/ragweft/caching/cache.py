@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ import numpy as np
 
 from ragweft.caching.flights import Flights
 from ragweft.caching.hits import Looked
-from ragweft.caching.looking import Grey, Looking, unit
+from ragweft.caching.looking import Looking, unit
 from ragweft.caching.notes import Notes
 from ragweft.caching.standard import EXACTLY, Standard, read_standard
 from ragweft.caching.stats import Held, stats_of
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 __all__ = ["SemanticCache"]
 
 _log = logging.getLogger(__name__)
-_GREY = 0.1
-"""How far below the threshold a check is still asked; a choice, not measured."""
 
 
 class SemanticCache:
@@ -65,7 +64,6 @@ class SemanticCache:
         within: Mapping[str, Json],
         threshold: float | None = None,
         seconds: float | None = None,
-        check: Check | None = None,
     ) -> None:
         """*embed* gives a question's vector, the one retrieval uses.
 
@@ -79,7 +77,6 @@ class SemanticCache:
             threshold: cosine from which on an entry is near enough; above 1: only the same words are served;
                 None: what was calibrated, or 0.95.
             seconds: how long an answer is kept; None: until its evidence changes.
-            check: asked about an entry that is not quite near enough.
         """
         self._store = store
         self._watch = watch
@@ -91,8 +88,17 @@ class SemanticCache:
         self._seconds = seconds
         self._notes = Notes(store)
         self._flights = Flights(store.leases)
-        grey = None if check is None else Grey(check=check, width=_GREY)
-        self._looking = Looking(store, watch, embed, likeness, self._notes, grey=grey)
+        self._looking = Looking(store, watch, embed, likeness, self._notes, fact=self._calibrated)
+
+    @contextmanager
+    def opened(self) -> Iterator[SemanticCache]:
+        """Itself; what stands for a cache lends it for a while."""
+        yield self
+
+    @property
+    def given(self) -> Mapping[str, Json]:
+        """Parts of every scope that whoever uses it has named: none."""
+        return {}
 
     @property
     def watch(self) -> Watch:
@@ -132,14 +138,19 @@ class SemanticCache:
         self._store.set_fact(self._calibrated, standard.to_json())
 
     def lookup(
-        self, query: str, *, scope: Mapping[str, Json] | None = None, kind: Kind = "answer"
+        self,
+        query: str,
+        *,
+        scope: Mapping[str, Json] | None = None,
+        kind: Kind = "answer",
+        check: Check | None = None,
     ) -> CacheHit | None:
         """What was stored for *query*, or for one that asks the same; None if there is nothing.
 
         Raises:
             RagweftError: a part of *scope* cannot be compared.
         """
-        return self.look(query, scope=scope, kind=kind).hit
+        return self.look(query, scope=scope, kind=kind, check=check).hit
 
     def look(
         self,
@@ -149,17 +160,19 @@ class SemanticCache:
         kind: Kind = "answer",
         exactly: bool = False,
         counting: bool = True,
+        check: Check | None = None,
     ) -> Looked:
         """As `lookup`, and what else was near and why it was passed over; *exactly*: the same words only.
 
         A cache that cannot be read is a miss, and says so. Without *counting*, `count` is left to the caller.
+        *check* is asked about an entry that is not quite near enough.
 
         Raises:
             RagweftError: a part of *scope* cannot be compared.
         """
         asked = self._scope(scope, kind)
         try:
-            looked = self._looking.look(query, asked, lambda: EXACTLY if exactly else self.standard)
+            looked = self._looking.look(query, asked, self._bar(exactly), check=check)
         except RagweftError as error:
             _log.warning("the cache could not be asked: %s", error)
             looked = Looked(hit=None, why=f"the cache could not be asked: {error}", failed=True)
@@ -191,14 +204,15 @@ class SemanticCache:
         scope: Mapping[str, Json] | None = None,
         kind: Kind = "answer",
         exactly: bool = False,
+        check: Check | None = None,
     ) -> Looked:
         """What `look` would do and why; nothing is counted, and what is stale stays where it is.
 
         Raises:
             RagweftError: as `lookup`; or the cache cannot be read.
         """
-        bar = EXACTLY if exactly else self.standard
-        return self._looking.look(query, self._scope(scope, kind), lambda: bar, explaining=True)
+        asked = self._scope(scope, kind)
+        return self._looking.look(query, asked, self._bar(exactly), check=check, explaining=True)
 
     def store(
         self,
@@ -332,6 +346,12 @@ class SemanticCache:
         """Write down what is to be noted, and close the file. Idempotent."""
         self.flush()
         self._store.close()
+
+    def _bar(self, exactly: bool) -> Callable[[str | None], Standard]:
+        def bar(kept: str | None) -> Standard:
+            return EXACTLY if exactly else self._given or read_standard(kept)
+
+        return bar
 
     def _scope(self, given: Mapping[str, Json] | None, kind: Kind) -> Scope:
         return scope_of({**self._within, **_named(given), "kind": kind})

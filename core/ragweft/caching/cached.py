@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ragweft.caching.values import Cost
 from ragweft.errors import RagweftError
@@ -20,26 +21,66 @@ from ragweft.retrieval.hybrid import cite
 from ragweft.types import Hit, Origin, Results, Span, Stage, Trace, Tuning
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ragweft.caching.cache import SemanticCache
     from ragweft.caching.hits import CacheHit
     from ragweft.protocols import Retriever
     from ragweft.types import Json, Metadata
 
-__all__ = ["Cached", "KeptResults", "Missed"]
+__all__ = ["Cached", "KeptResults", "Lends", "Missed"]
 
 _log = logging.getLogger(__name__)
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+class Lends(Protocol):
+    """What has a cache: `Index.cache()`."""
+
+    @property
+    def given(self) -> Mapping[str, Json]:
+        """Parts of every scope."""
+        ...
+
+    def opened(self) -> AbstractContextManager[SemanticCache]:
+        """The cache, within a block."""
+        ...
 
 
 class Cached:
     """A `Retriever`: what another one found, kept in a cache."""
 
     def __init__(
-        self, retriever: Retriever, cache: SemanticCache, *, scope: Mapping[str, Json] | None = None
+        self,
+        retriever: Retriever,
+        cache: Lends,
+        *,
+        name: str = "",
+        scope: Mapping[str, Json] | None = None,
+        exactly: bool = False,
     ) -> None:
-        """*scope* has to be equal too: a tenant, say. Who retrieves, `k` and the filter always have."""
+        """Keep what *retriever* finds in *cache*, as `index.cache()` gives one.
+
+        Args:
+            retriever: what searches this index.
+            cache: where it is kept.
+            name: tells this retriever from others whose results are not the same; empty: its `repr`.
+            scope: what else has to be equal: a tenant, say. Name, `k` and the filter always have.
+            exactly: for the same words only.
+
+        Raises:
+            RagweftError: neither *name* nor the retriever's `repr` says what it is.
+        """
+        self._name = name or repr(retriever)
+        if not name and _ADDRESS.search(self._name):
+            raise RagweftError(
+                f"Cached: {self._name} does not say what retrieves, and another one may stand there tomorrow; "
+                "give name="
+            )
         self._retriever = retriever
-        self._kept = KeptResults(cache)
+        self._cache = cache
         self._scope = dict(scope or {})
+        self._exactly = exactly
 
     def __repr__(self) -> str:
         return f"Cached({self._retriever!r})"
@@ -50,17 +91,16 @@ class Cached:
         Raises:
             InvalidFilter: *where* is malformed.
         """
-        kept = self._kept
         asked = self._asked(k, where)
-        found = kept.look(query, asked)
+        found = self._look(query, asked)
         if isinstance(found, Results):
             return found
-        return kept.keep(self._retriever.retrieve(query, k=k, where=where), query, asked, found)
+        return self._keep(self._retriever.retrieve(query, k=k, where=where), query, asked, found)
 
     async def aretrieve(self, query: str, *, k: int = 5, where: Metadata | None = None) -> Results:
         """As `retrieve`, without blocking the running loop."""
         asked = self._asked(k, where)
-        found = await asyncio.to_thread(self._kept.look, query, asked)
+        found = await asyncio.to_thread(self._look, query, asked)
         if isinstance(found, Results):
             return found
         native = getattr(self._retriever, "aretrieve", None)
@@ -68,10 +108,19 @@ class Cached:
             new = await asyncio.to_thread(partial(self._retriever.retrieve, query, k=k, where=where))
         else:
             new = await native(query, k=k, where=where)
-        return await asyncio.to_thread(self._kept.keep, new, query, asked, found)
+        return await asyncio.to_thread(self._keep, new, query, asked, found)
+
+    def _look(self, query: str, asked: Mapping[str, Json]) -> Results | Missed:
+        with self._cache.opened() as cache:
+            return KeptResults(cache, exactly=self._exactly).look(query, asked)
+
+    def _keep(self, found: Results, query: str, asked: Mapping[str, Json], missed: Missed) -> Results:
+        with self._cache.opened() as cache:
+            return KeptResults(cache, exactly=self._exactly).keep(found, query, asked, missed)
 
     def _asked(self, k: int, where: Metadata | None) -> dict[str, Json]:
-        return {"own": self._scope, "retriever": repr(self._retriever), "k": k, "where": where}
+        own = {**self._cache.given, **self._scope}
+        return {"own": own, "retriever": self._name, "k": k, "where": where}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,6 +42,8 @@ _HEAD = 0.3
 """Share of the near-misses whose likeness tells how fast it falls off."""
 _FEWEST_HEAD = 15
 _RESAMPLED = 500
+_LEAST = 0.4
+"""Likeness below which nothing is served, however well the gate holds back the near-misses that were given."""
 _UNKNOWN: Measure = "mixed"
 """What is gone by where no pair has the same answer."""
 
@@ -101,12 +103,13 @@ def calibrate(
     best = EXACTLY
     for measure in MEASURES if same.any() else (_UNKNOWN,):
         alike = seen.alike(measure)
-        threshold = max(
+        found = [
             _threshold(alike[own], seen.let_through[own], target=target, confidence=confidence) for own in kinds
-        )
+        ]
+        threshold = max(_LEAST, *found)
         served = (alike >= threshold) & seen.let_through
         wrong = int(served[~same].sum())
-        found = Standard(
+        standard = Standard(
             threshold=threshold,
             measure=measure,
             origin=origin,
@@ -119,8 +122,8 @@ def calibrate(
             served=int(served[same].sum()),
             parlance=seen.parlance,
         )
-        if best is EXACTLY or (found.semantic, found.served) > (best.semantic, best.served):
-            best = found
+        if best is EXACTLY or (standard.semantic, standard.served) > (best.semantic, best.served):
+            best = standard
     return best if best.semantic else replace(best, threshold=EXACTLY.threshold, served=0, wrong=0)
 
 

@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -39,17 +38,10 @@ Check = Callable[[str, str], bool]
 _NOT_ASKED = "the same words were not asked before"
 NEAR = 10
 """Entries looked at for one question: the nearest of another wording are rarely farther down."""
+_GREY = 0.1
+"""How far below the threshold a check is still asked; a choice, not measured."""
 _READ = 4_096
 """Questions that are kept as they were read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grey:
-    """What a check decides."""
-
-    check: Check
-    width: float
-    """How far below the threshold an entry is still put to it."""
 
 
 class Looking:
@@ -63,26 +55,33 @@ class Looking:
         likeness: Likeness,
         notes: Notes,
         *,
-        grey: Grey | None = None,
+        fact: str,
     ) -> None:
         self._store = store
         self._watch = watch
         self._embed = embed
         self._likeness = likeness
         self._notes = notes
-        self._grey = grey
+        self._fact = fact
         self._tables: dict[bytes, Table] = {}
         self._edition = store.edition
         self._lock = threading.Lock()
         self._reading = lru_cache(maxsize=_READ)(Reading.of)
 
     def look(
-        self, query: str, scope: Scope, standard: Callable[[], Standard], *, explaining: bool = False
+        self,
+        query: str,
+        scope: Scope,
+        standard: Callable[[str | None], Standard],
+        *,
+        check: Check | None = None,
+        explaining: bool = False,
     ) -> Looked:
         """What is served to *query*, and what else was near.
 
-        *explaining*, all that are near are told of, also those that are too far to be served, and nothing is
-        changed: what is stale stays where it is.
+        *standard* is told what lies in the store under the name of `fact`. *explaining*, all that are near are
+        told of, also those that are too far to be served, and nothing is changed: what is stale stays.
+        *check* is asked about who is not quite near enough.
 
         Raises:
             RagweftError: the store or the index cannot be read.
@@ -91,17 +90,18 @@ class Looking:
         if not query.strip():
             return Looked(hit=None, why="there is no question")
         passed: list[Passed] = []
-        found = self._store.exact(scope, query)
+        glance = self._store.glance(scope, query, fact=self._fact)
+        found = glance.exact
         served = partial(self._served, passed=passed, dropping=not explaining)
         if found is not None and (hit := served(found, "exact", 1.0)) is not None:
             return Looked(hit=hit)
-        bar = standard()
+        bar = standard(glance.fact)
         if not bar.semantic and not explaining:
             return Looked(hit=None, passed=tuple(passed), why=_NOT_ASKED)
         vector = self._embed(query)
         if not vector.any():
             return Looked(hit=None, passed=tuple(passed), why="the question has no content to compare")
-        near = self._near(vector, scope, bar)
+        near = self._near(vector, scope, bar, newest=glance.newest)
         alike = self._likeness.of(
             self._likeness.spoken(query),
             near.questions,
@@ -113,10 +113,10 @@ class Looking:
             if found is not None and near.numbers[place] == found.number:
                 continue
             likeness = float(alike[place])
-            if why := self._against(query, near, place, likeness, bar, explaining=explaining):
+            if why := self._against(query, near, place, likeness, bar, check, explaining=explaining):
                 number, other = near.numbers[place], near.questions[place].text
                 passed.append(Passed(number=number, query=other, likeness=likeness, why=why))
-                if likeness < self._lowest(bar) and not explaining:
+                if likeness < _lowest(bar, check) and not explaining:
                     break
                 continue
             stored = self._store.get_in(scope, near.numbers[place])
@@ -129,8 +129,8 @@ class Looking:
             why = _NOT_ASKED
         return Looked(hit=None, passed=tuple(passed), why=why)
 
-    def _near(self, vector: Vector, scope: Scope, bar: Standard) -> Near:
-        near = self.table(scope).near(unit(vector), n=NEAR)
+    def _near(self, vector: Vector, scope: Scope, bar: Standard, *, newest: int) -> Near:
+        near = self.table(scope).near(unit(vector), n=NEAR, newest=newest)
         return near if bar.parlance is None else near._replace(parlance=bar.parlance)
 
     def table(self, scope: Scope) -> Table:
@@ -156,36 +156,40 @@ class Looking:
             self._notes.count(f"dropped {why}", times=gone)
         return gone
 
-    def _lowest(self, bar: Standard) -> float:
-        """The likeness below which nothing is served."""
-        return bar.threshold - (self._grey.width if self._grey else 0.0)
-
     def _against(
-        self, query: str, near: Near, place: int, likeness: float, bar: Standard, *, explaining: bool
+        self,
+        query: str,
+        near: Near,
+        place: int,
+        likeness: float,
+        bar: Standard,
+        check: Check | None,
+        *,
+        explaining: bool,
     ) -> str:
         """What speaks against an entry, by the words; "" for nothing. *explaining*, all of it."""
         other = near.questions[place].text
         found: list[str] = []
-        if likeness < self._lowest(bar):
+        if likeness < _lowest(bar, check):
             found.append(f"below {bar.threshold:.3g}" if bar.semantic else "not the same words")
             if not explaining:
                 return found[0]
         against = doubts(self._reading(query), self._reading(other), usual=near.parlance.usual)
         found.extend(f"{doubt.kind}: {doubt.what}" for doubt in against)
-        grey = self._grey
         if (
             not found
             and likeness < bar.threshold
-            and grey is not None
-            and not self._checked(grey, query, other)
+            and check
+            and not self._checked(check, query, other, counting=not explaining)
         ):
             found.append(f"below {bar.threshold:.3g}, and the check does not take them for the same")
         return "; ".join(found)
 
-    def _checked(self, grey: Grey, query: str, other: str) -> bool:
-        self._notes.count("checked")
+    def _checked(self, check: Check, query: str, other: str, *, counting: bool) -> bool:
+        if counting:
+            self._notes.count("checked")
         try:
-            return bool(grey.check(query, other))
+            return bool(check(query, other))
         except Exception as error:  # noqa: BLE001  # anybody's code; a doubt is a miss
             _log.warning("the check of two questions failed, which counts as different: %s", error)
             self._notes.count("check failed")
@@ -258,6 +262,11 @@ class Looking:
             self._store.renew(number, evidence)
         except (IndexLocked, IndexDamaged) as error:
             _log.warning("that an entry holds could not be noted: %s", error)
+
+
+def _lowest(bar: Standard, check: Check | None) -> float:
+    """The likeness below which nothing is served."""
+    return bar.threshold - (_GREY if check else 0.0)
 
 
 def _refused(constant: str) -> Json:

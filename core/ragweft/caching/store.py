@@ -15,14 +15,15 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.caching.file import PATIENT, QUICK, CacheFile, set_aside
 from ragweft.caching.leases import Leases
+from ragweft.caching.room import added, clock, forget, held, make_room, saving, set_fact, worth
 from ragweft.caching.rows import LONGEST, UNREADABLE, UTF8, Listed, listed_in, stored_in
 from ragweft.caching.schema import entries, facts, rows_used, scopes, tallies
 from ragweft.caching.values import Cost, Scope, normalised
@@ -31,6 +32,8 @@ from ragweft.ledger.database import MEMORY, in_batches
 from ragweft.types import digest_of
 
 if TYPE_CHECKING:
+    from sqlalchemy import Row
+
     from ragweft.caching.values import Entry, Evidence, Stored
 
 __all__ = ["CacheStore", "Eviction", "Limits", "Listed", "open_store"]
@@ -53,6 +56,17 @@ class Limits:
     eviction: Eviction = "cost"
 
 
+class Glance(NamedTuple):
+    """What every look begins with."""
+
+    exact: Stored | None
+    """The entry for the same words."""
+    fact: str | None
+    """A single value that was asked for."""
+    newest: int
+    """As `CacheStore.newest`."""
+
+
 class CacheStore:
     """Entries in one file. Safe to use from many threads, processes, and after a fork."""
 
@@ -73,25 +87,30 @@ class CacheStore:
         """Another one than before: it began anew, and numbers of entries from before mean nothing."""
         return self._file.edition
 
+    def glance(self, scope: Scope, query: str, *, fact: str) -> Glance:
+        """What every look begins with, in one read: three take as long as the rest of it."""
+        with self._file.read() as connection:
+            row = connection.exec_driver_sql(_EXACT, (scope.digest, _key(query))).first()
+            said = connection.exec_driver_sql(_FACT, (fact,)).scalar()
+            newest = connection.exec_driver_sql(_NEWEST).scalar()
+        return Glance(exact=self._read(row), fact=said, newest=int(newest or 0))
+
     def exact(self, scope: Scope, query: str) -> Stored | None:
         """The entry for the same words."""
-        return self._first(_EXACT, {"digest": scope.digest, "key": _key(query)})
+        return self._first(_EXACT, (scope.digest, _key(query)))
 
     def get(self, number: int) -> Stored | None:
         """An entry; None if it is gone."""
-        return self._first(_ONE, {"number": number})
+        return self._first(_ONE, (number,))
 
     def get_in(self, scope: Scope, number: int) -> Stored | None:
         """An entry, if it is of *scope*; None if it is gone. Whatever became of the file, nothing crosses."""
-        return self._first(_ONE_IN, {"number": number, "digest": scope.digest})
+        return self._first(_ONE_IN, (number, scope.digest))
 
     def newest(self) -> int:
         """The highest number so far: who knows the entries up to it knows all that were added."""
         with self._file.read() as connection:
-            found = connection.exec_driver_sql(
-                "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
-            ).scalar()
-        return int(found or 0)
+            return int(connection.exec_driver_sql(_NEWEST).scalar() or 0)
 
     def listed(self, scope: Scope, *, after: int = 0) -> Listed:
         """The entries of *scope* with a number higher than *after*, by number."""
@@ -154,13 +173,14 @@ class CacheStore:
             own = select(scopes.c.id).where(scopes.c.digest == scope.digest)
             number = int(connection.execute(own).scalar_one())
             former = (entries.c.scope == number) & (entries.c.key == row["key"])
-            _forget(connection, list(connection.execute(select(entries.c.number).where(former)).scalars()))
-            worth = _clock(connection) + _worth(hits=1, cost=entry.cost, size=size)
-            made = connection.execute(insert(entries).values(**row, scope=number, worth=worth)).lastrowid
+            forget(connection, list(connection.execute(select(entries.c.number).where(former)).scalars()))
+            row["worth"] = clock(connection) + worth(hits=1, cost=entry.cost, size=size)
+            added(connection, 1, size)
+            made = connection.execute(insert(entries).values(**row, scope=number)).lastrowid
             if evidence is not None and evidence.rows:
                 used = [{"row": one, "entry": made} for one in dict.fromkeys(evidence.rows)]
                 connection.execute(insert(rows_used), used)
-            evicted = self._make_room(connection, keep=made)
+            evicted = make_room(connection, self.limits, keep=made)
         self._file.checkpoint()
         return int(made), evicted
 
@@ -183,15 +203,13 @@ class CacheStore:
         now = time.time()
         day = time.strftime("%Y-%m-%d", time.gmtime(now))
         with self._file.write() as connection:
-            clock = _clock(connection)
-            for number, more in served.items():
-                row = connection.execute(select(entries).where(entries.c.number == number)).first()
-                if row is not None:
-                    hits = row.hits + more
-                    cost = Cost(ms=row.ms, tokens=row.tokens, usd=row.usd)
-                    worth = clock + _worth(hits=hits + 1, cost=cost, size=row.bytes)
-                    noted = update(entries).where(entries.c.number == number)
-                    connection.execute(noted.values(hits=hits, used=now, worth=worth))
+            now_worth = clock(connection)
+            rows = [
+                {"b_number": number, "b_more": more, "b_used": now, "b_clock": now_worth}
+                for number, more in served.items()
+            ]
+            if rows:
+                connection.execute(_SERVED, rows)
             for what, (times, saved) in tally.items():
                 adding = insert(tallies).values(day=day, what=what, times=times, **asdict(saved))
                 names = ("times", "ms", "tokens", "usd")
@@ -215,7 +233,7 @@ class CacheStore:
     def drop(self, numbers: Sequence[int], *, patient: bool = True) -> int:
         """Forget entries; how many of them were there. Unless *patient*, who writes is not waited for long."""
         with self._file.write(patience=PATIENT if patient else QUICK) as connection:
-            return _forget(connection, numbers)
+            return forget(connection, numbers)
 
     def resting_on(self, rows: Sequence[int]) -> list[int]:
         """Numbers of the entries whose evidence holds one of *rows*."""
@@ -245,8 +263,7 @@ class CacheStore:
     def sizes(self) -> tuple[int, int]:
         """Entries, and the bytes they take."""
         with self._file.read() as connection:
-            count, size = connection.execute(_HELD).one()
-        return int(count), int(size or 0)
+            return held(connection)
 
     def fact(self, name: str) -> str | None:
         """A single value; None if it was never set."""
@@ -256,15 +273,18 @@ class CacheStore:
     def set_fact(self, name: str, value: str) -> None:
         """Set a single value."""
         with self._file.write(patience=PATIENT) as connection:
-            _set_fact(connection, name, value)
+            set_fact(connection, name, value)
 
     def close(self) -> None:
         """Close the file; idempotent."""
         self._file.close()
 
-    def _first(self, query: Any, asked: Mapping[str, Any]) -> Stored | None:
+    def _first(self, query: str, asked: tuple[Any, ...]) -> Stored | None:
         with self._file.read() as connection:
-            row = connection.execute(query, asked).first()
+            row = connection.exec_driver_sql(query, asked).first()
+        return self._read(row)
+
+    def _read(self, row: Row[Any] | None) -> Stored | None:
         if row is None:
             return None
         try:
@@ -273,28 +293,6 @@ class CacheStore:
             _log.warning("%s: an entry cannot be read and is forgotten: %s", self._file.path, error)
         self.drop([row.number], patient=False)
         return None
-
-    def _make_room(self, connection: Connection, *, keep: int) -> int:
-        """Have entries go until the rest is within the limits; how many did. What has expired goes first."""
-        expired = entries.c.expires.is_not(None) & (entries.c.expires <= time.time())
-        _forget(connection, list(connection.execute(select(entries.c.number).where(expired)).scalars()))
-        count, size = connection.execute(_HELD).one()
-        evicted, size = 0, size or 0
-        by = entries.c.used if self.limits.eviction == "lru" else entries.c.worth
-        while count > self.limits.entries or size > self.limits.bytes:
-            some = select(entries.c.number, entries.c.bytes, entries.c.worth).where(entries.c.number != keep)
-            going: list[int] = []
-            for row in connection.execute(some.order_by(by, entries.c.number).limit(100)):
-                if count <= self.limits.entries and size <= self.limits.bytes:
-                    break
-                going.append(row.number)
-                count, size = count - 1, size - row.bytes
-                # Those that stay lose what the one that went was worth.
-                _set_fact(connection, "clock", repr(max(row.worth, _clock(connection))))
-            if not going:
-                break
-            evicted += _forget(connection, going)
-        return evicted
 
 
 def open_store(path: Path | None, *, limits: Limits) -> CacheStore:
@@ -312,27 +310,19 @@ def open_store(path: Path | None, *, limits: Limits) -> CacheStore:
         return CacheStore(MEMORY, limits=limits)
 
 
-_COLUMNS = (
-    entries.c.number,
-    entries.c.query,
-    entries.c.vector,
-    entries.c.spoken,
-    entries.c.payload,
-    entries.c.evidence,
-    entries.c.valid_through,
-    entries.c.created,
-    entries.c.expires,
-    entries.c.ms,
-    entries.c.tokens,
-    entries.c.usd,
-    entries.c.threshold,
+# Written out: these few are asked at every look, and SQLAlchemy needs as long for one as SQLite for ten.
+_ENTRY = (
+    "SELECT number, query, vector, spoken, payload, evidence, valid_through, created, expires, ms, tokens, "
+    "usd, threshold FROM entries WHERE "
 )
-_ONE = select(*_COLUMNS).where(entries.c.number == bindparam("number"))
+_ONE = f"{_ENTRY} number = ?"
+_ONE_IN = f"{_ENTRY} number = ? AND scope = (SELECT id FROM scopes WHERE digest = ?)"
+_EXACT = f"{_ENTRY} scope = (SELECT id FROM scopes WHERE digest = ?) AND key = ?"
+_FACT = "SELECT value FROM facts WHERE name = ?"
+_NEWEST = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
 _OF_SCOPE = (
     entries.c.scope == select(scopes.c.id).where(scopes.c.digest == bindparam("digest")).scalar_subquery()
 )
-_ONE_IN = _ONE.where(_OF_SCOPE)
-_EXACT = select(*_COLUMNS).where(_OF_SCOPE, entries.c.key == bindparam("key"))
 _LISTED = (
     select(entries.c.number, entries.c.query, entries.c.vector, entries.c.spoken)
     .where(_OF_SCOPE, entries.c.number > bindparam("after"))
@@ -346,12 +336,21 @@ _SCOPES = (
     .group_by(scopes.c.id)
     .order_by(func.count().desc(), scopes.c.id)
 )
+_SERVED = (
+    update(entries)
+    .where(entries.c.number == bindparam("b_number"))
+    .values(
+        hits=entries.c.hits + bindparam("b_more"),
+        used=bindparam("b_used"),
+        worth=bindparam("b_clock")
+        + (entries.c.hits + bindparam("b_more") + 1) * saving(entries.c) / entries.c.bytes,
+    )
+)
 _ADVANCE = (
     update(entries)
     .where(entries.c.number == bindparam("b_number"), entries.c.valid_through < bindparam("b_through"))
     .values(valid_through=bindparam("b_through"))
 )
-_HELD = select(func.count(), func.sum(entries.c.bytes))
 
 
 def _refuse_poison(entry: Entry) -> None:
@@ -366,29 +365,6 @@ def _refuse_poison(entry: Entry) -> None:
 
 def _key(query: str) -> bytes:
     return digest_of(normalised(query))
-
-
-def _worth(*, hits: int, cost: Cost, size: int) -> float:
-    """Milliseconds saved for a byte: a thousandth of a dollar counts for a second, a token for one of them."""
-    return hits * (cost.ms + 1e6 * cost.usd + cost.tokens) / size
-
-
-def _clock(connection: Connection) -> float:
-    found = connection.execute(select(facts.c.value).where(facts.c.name == "clock")).scalar()
-    return float(found or 0.0)
-
-
-def _set_fact(connection: Connection, name: str, value: str) -> None:
-    setting = insert(facts).values(name=name, value=value)
-    connection.execute(setting.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
-
-
-def _forget(connection: Connection, numbers: Sequence[int]) -> int:
-    gone = 0
-    for some in in_batches(numbers):
-        connection.execute(delete(rows_used).where(rows_used.c.entry.in_(some)))
-        gone += connection.execute(delete(entries).where(entries.c.number.in_(some))).rowcount
-    return gone
 
 
 def _holds(said: Mapping[str, Any], parts: Mapping[str, Any]) -> bool:
