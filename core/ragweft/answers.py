@@ -8,13 +8,6 @@
             answer = ask_a_model(found.as_context())
             cache.store(question, answer, evidence=found, scope={"tenant": "a"})
 
-Or, worked on once however many ask at the same time:
-
-    @cache.answers(scope={"prompt": "v3"})
-    def answer(question: str, *, tenant: str) -> tuple[str, Results]:
-        found = index.search(question, where={"tenant": tenant})
-        return ask_a_model(found.as_context()), found
-
 An answer is served as long as what it rests on is as it was; see `ragweft.caching`.
 """
 
@@ -65,11 +58,14 @@ class Answers:
     It follows the index when that is made over; answers from before are then misses. The index closes it.
     """
 
-    def __init__(self, serving: Serving, *, scope: Mapping[str, Json], check: Check | None) -> None:
+    def __init__(
+        self, serving: Serving, *, scope: Mapping[str, Json], check: Check | None, around: bool
+    ) -> None:
         """Made by `Index.cache`."""
         self._serving = serving
         self._scope = dict(scope)
         self._check = check
+        self._around = around
 
     @property
     def given(self) -> Mapping[str, Json]:
@@ -130,8 +126,10 @@ class Answers:
             except RagweftError as error:
                 _log.warning("what an answer rests on could not be noted: %s", error)
                 rests_on = None
-            within = self._within(scope)
-            number = cache.store(query, answer, evidence=rests_on, scope=within, cost=cost, seconds=seconds)
+            within, around = self._within(scope), self._around
+            number = cache.store(
+                query, answer, evidence=rests_on, scope=within, cost=cost, seconds=seconds, around=around
+            )
         return number is not None
 
     @overload

@@ -350,12 +350,15 @@ class Index:
         with self._serving.use(writing=True) as engine:
             engine.level(progress)
 
-    def cache(self, *, scope: Mapping[str, Json] | None = None, check: Check | None = None) -> Answers:
+    def cache(
+        self, *, scope: Mapping[str, Json] | None = None, check: Check | None = None, around: bool = True
+    ) -> Answers:
         """Answers kept beside this index; in its *scope* what has to be equal: a model, a prompt's version.
 
-        *check* decides about two questions that are nearly alike (`ragweft.caching.checks`).
+        *check* decides about two questions that are nearly alike (`ragweft.caching.checks`). Any change of a
+        document drops what rests on one of its passages; not *around*: only one of these passages.
         """
-        return Answers(self._serving, scope=scope or {}, check=check)
+        return Answers(self._serving, scope=scope or {}, check=check, around=around)
 
     def status(self) -> Status:
         """Counts, sizes and how level the followers are; brings nothing level, but sets a damaged one aside."""

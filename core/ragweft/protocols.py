@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from ragweft.caching.hits import CacheHit
+    from ragweft.caching.making import Found
     from ragweft.types import (
         Chunk,
         Document,
         Encoding,
         Hit,
+        Json,
         Judgement,
         Metadata,
         Ranking,
@@ -361,16 +364,17 @@ class HighlightingReranker(Protocol):
         ...
 
 
-@runtime_checkable
 class Cache(Protocol):
-    """Remembers answers; every key holds the scope they are valid in."""
+    """Answers given before: `Index.cache()`. What is in a scope has to be equal before meaning is looked at."""
 
-    def lookup(self, query: str, *, scope: str) -> Results | None:
-        """The stored results if they are still right, else None."""
+    def lookup(self, query: str, *, scope: Mapping[str, Json] | None = None) -> CacheHit | None:
+        """What was stored for *query* or for one that asks the same, if it is still right; else None."""
         ...
 
-    def store(self, query: str, results: Results, *, scope: str) -> None:
-        """Remember *results* for *query* in *scope*."""
+    def store(
+        self, query: str, answer: Json, *, evidence: Found, scope: Mapping[str, Json] | None = None
+    ) -> bool:
+        """Keep *answer*, which was made from *evidence*; whether it is kept."""
         ...
 
 

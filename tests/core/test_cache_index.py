@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cache_made import QUERY, corpus
+from cache_made import QUERY, TOPICS, corpus
 from ragweft import Cached, Document, Index, Recipe
 from ragweft.errors import RagweftError
 from ragweft.recipe import Cache, Dense, Retrieval, parse_recipe
@@ -313,3 +313,22 @@ def test_who_is_not_quite_near_enough_is_put_to_a_check(tmp_path: Path) -> None:
 
         assert index.cache(check=broken).lookup(near) is None
         assert cache.stats().other["check failed"] == 1
+
+
+def test_an_answer_may_rest_on_what_stands_around_the_passages_it_was_made_from(tmp_path: Path) -> None:
+    pages = [f"# Part {n}\n\n" + f"{topic} " * 12 for n, topic in enumerate(TOPICS.values())]
+    with Index.open(tmp_path / "kb", recipe=recipe("off")) as index:
+        index.add([*corpus(), Document(id="book", text="\n\n".join(pages), format="markdown")])
+        careful, careless = index.cache(scope={"n": 1}), index.cache(scope={"n": 2}, around=False)
+        found = index.search(QUERY, k=1)
+        assert found[0].chunk.document_id == "book"
+        for cache in (careful, careless):
+            assert cache.store(QUERY, "ninety days", evidence=found)
+        index.add(Document(id="aside", text="Nothing of this is about what was asked."))
+        assert careful.lookup(QUERY) is not None
+        edited = [*pages[:-1], pages[-1].replace("honey", "wax")]
+        index.add(Document(id="book", text="\n\n".join(edited), format="markdown"))
+        assert index.search(QUERY, k=1)[0].row == found[0].row, "the passage itself is as it was"
+        assert careless.lookup(QUERY) is not None
+        assert careful.explain(QUERY).passed[0].why.startswith("stale, around")
+        assert careful.lookup(QUERY) is None

@@ -24,6 +24,7 @@ from ragweft.errors import IndexLocked, RagweftError
 
 if TYPE_CHECKING:
     from ragweft.caching.values import Evidence
+    from ragweft.types import Json
 
 NEAR = "how often is the signing key rotated"
 TENANT = {"tenant": "a"}
@@ -247,3 +248,15 @@ def test_many_threads(opened: Opened, cache: SemanticCache) -> None:
         thread.join()
     assert wrong == []
     assert cache.tally()["hit exact"][0] + cache.tally()["hit semantic"][0] == 120
+
+
+def test_scopes_beyond_those_in_memory_are_read_again(opened: Opened, cache: SemanticCache) -> None:
+    many: list[dict[str, Json]] = [{"user": number} for number in range(300)]
+    rests_on = evidence(opened)
+    for scope in many:
+        cache.store(QUERY, scope["user"], evidence=rests_on, scope=scope)
+        assert cache.lookup(NEAR, scope=scope) is not None
+    for scope in many:
+        hit = cache.lookup(NEAR, scope=scope)
+        assert hit is not None
+        assert (hit.level, hit.answer) == ("semantic", scope["user"])

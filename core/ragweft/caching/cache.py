@@ -224,11 +224,12 @@ class SemanticCache:
         cost: Cost | None = None,
         seconds: float | None = None,
         kind: Kind = "answer",
+        around: bool = True,
     ) -> int | None:
         """Keep *answer*; its number, or None if it could not be kept.
 
         *evidence* is what it rests on (`Watch.evidence`); without any it is not kept, for nobody could say when
-        it is wrong.
+        it is wrong. *around*: more of its documents may have been read than the passages, as `as_context` does.
 
         Raises:
             RagweftError: the answer is not JSON, or a part of *scope* cannot be compared.
@@ -252,7 +253,7 @@ class SemanticCache:
                 tokens=self._likeness.spoken(query).tokens,
                 payload=payload,
                 # Results are as old as their scores, whichever rows a search would find again.
-                evidence=replace(evidence, k=0) if kind == "results" else evidence,
+                evidence=replace(evidence, k=0) if kind == "results" else replace(evidence, around=around),
                 cost=Cost() if cost is None else cost,
                 created=now,
                 expires=None if lasts is None else now + lasts,

@@ -37,6 +37,7 @@ DROPS = {
     "journal": "the ledger does not reach back to when it was last seen to hold",
     "ledger": "the ledger is older than the entry: it was restored",
     "evidence": "a passage it rests on was changed or removed",
+    "around": "the document of a passage it rests on was changed",
     "new": "a new passage comes near the question",
     "tuning": "the legs are weighed otherwise now",
     "drift": "too much of the corpus has changed",
@@ -98,6 +99,10 @@ class Freshness:
         alive = {row for row, _, _ in snapshot.live(evidence.rows)}
         if dead := [row for row in evidence.rows if row not in alive]:
             return Verdict(drop="evidence", through=now, what=f"row {dead[0]}")
+        if evidence.around:
+            row = snapshot.changed_around(evidence.rows, since=stored.valid_through)
+            if row is not None:
+                return Verdict(drop="around", through=now, what=f"row {row}")
         changed = _changed(snapshot, evidence)
         if changed > DRIFT * max(1, evidence.living):
             return Verdict(drop="drift", through=now, what=f"{changed:,} rows")

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ NEAR = 10
 """Entries looked at for one question: the nearest of another wording are rarely farther down."""
 _GREY = 0.1
 """How far below the threshold a check is still asked; a choice, not measured."""
+_TABLES = 256
+"""Scopes whose entries are kept in memory; others are read again when they are asked: a scope may be a user."""
 _READ = 4_096
 """Questions that are kept as they were read."""
 
@@ -63,7 +66,7 @@ class Looking:
         self._likeness = likeness
         self._notes = notes
         self._fact = fact
-        self._tables: dict[bytes, Table] = {}
+        self._tables: OrderedDict[bytes, Table] = OrderedDict()
         self._edition = store.edition
         self._lock = threading.Lock()
         self._reading = lru_cache(maxsize=_READ)(Reading.of)
@@ -137,8 +140,12 @@ class Looking:
         """The entries of a scope, in memory."""
         with self._lock:
             if self._edition != self._store.edition:
-                self._tables, self._edition = {}, self._store.edition
-            return self._tables.setdefault(scope.digest, Table(self._store, scope))
+                self._tables, self._edition = OrderedDict(), self._store.edition
+            found = self._tables.setdefault(scope.digest, Table(self._store, scope))
+            self._tables.move_to_end(scope.digest)
+            while len(self._tables) > _TABLES:
+                self._tables.popitem(last=False)
+            return found
 
     def drop(self, numbers: list[int], why: str, *, patient: bool = True) -> int:
         """Forget entries; how many of them were there. Unless *patient*, who writes is not waited for long.

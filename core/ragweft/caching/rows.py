@@ -96,6 +96,7 @@ def _evidence(said: dict[str, Any]) -> Evidence:
         legs=tuple(said["legs"]),
         asked=said["asked"],
         k=said["k"],
+        around=said["around"],
         where=said["where"],
         sources=None if sources is None else tuple(sources),
         tuning=said["tuning"],

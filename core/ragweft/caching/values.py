@@ -108,6 +108,8 @@ class Evidence:
     """The legs that were asked."""
     asked: str = ""
     """What they were asked; a program may have put the question in other words."""
+    around: bool = False
+    """Whether what stands around the rows in their documents was, or may have been, read, too."""
     k: int = 0
     """Hits they were asked for, if a search for `asked` gives just these rows; 0 where it would not."""
     where: Metadata | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from ragweft.caching.freshness import Freshness
@@ -121,7 +122,7 @@ class Watch:
             return None
         found = self._search(evidence.asked, k=evidence.k, where=evidence.where, sources=evidence.sources)
         fresh = self.evidence(found)
-        return fresh if fresh is not None and fresh.rows == evidence.rows else None
+        return replace(fresh, around=evidence.around) if fresh and fresh.rows == evidence.rows else None
 
     def _ask(self, leg: str, asked: str, vector: Vector | None) -> Question | None:
         found = self._legs.get(leg)

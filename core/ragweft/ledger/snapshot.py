@@ -95,9 +95,19 @@ def _asked(column: Any) -> Any:
     return column.in_(select(func.json_each(bindparam("asked")).table_valued("value").c.value))
 
 
+_own = chunks.alias()
 _FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
 _LIVE = select(chunks.c.row, chunks.c.metadata, chunks.c.document).where(
     _asked(chunks.c.row), chunks.c.died == ALIVE
+)
+_CHANGED_AROUND = (
+    select(chunks.c.row)
+    .where(
+        chunks.c.document.in_(select(_own.c.document).where(_asked(_own.c.row))),
+        (chunks.c.born > bindparam("since"))
+        | ((chunks.c.died != ALIVE) & (chunks.c.died > bindparam("since"))),
+    )
+    .limit(1)
 )
 _TOKENS = select(chunks.c.row, chunks.c.tokens).where(_asked(chunks.c.row))
 _HYDRATE = (
@@ -150,6 +160,11 @@ class Snapshot:
         """Those of *rows* that are alive, each with the id of its metadata and the key of its document."""
         found = self._connection.execute(_LIVE, {"asked": json.dumps(list(rows))})
         return cast("list[tuple[int, int, int]]", found.all())
+
+    def changed_around(self, rows: Sequence[int], *, since: int) -> int | None:
+        """A row of one of the documents of *rows* that came or went after generation *since*; None for none."""
+        asked = {"asked": json.dumps(list(rows)), "since": since}
+        return self._connection.execute(_CHANGED_AROUND, asked).scalar()
 
     def tokens(self, rows: Sequence[int]) -> dict[int, TokenIds]:
         """The tokens of *rows* in the static table; rows without any are absent."""
