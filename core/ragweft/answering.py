@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import replace
@@ -62,6 +63,7 @@ class Answering:
             parts.ledger, parts.store, parts.vocabulary, language=parts.recipe.lexical.language
         )
         self._reranked = None
+        self._by: dict[str, Json] = {"reranker": None if reranker is None else reranker.name}
         if reranker is not None:
             settings = parts.recipe.rerank
             self._reranked = Reranked(
@@ -85,7 +87,7 @@ class Answering:
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        kept, asked = self._results, _asked(k, where, uris, min_score)
+        kept, asked = self._results, self._by | _asked(k, where, uris, min_score)
         with self.collecting() as meter:
             before = None if kept is None else kept.look(query, asked)
             if isinstance(before, Results):
@@ -96,7 +98,7 @@ class Answering:
                 found = self._hybrid.retrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(self._reranked.reorder(found, k=k), min_score)
             if kept is not None and isinstance(before, Missed):
-                found = kept.keep(found, query, asked, before)
+                found = kept.keep(found, query, asked, before, usage=meter.usage)
         return replace(found, usage=found.usage + meter.usage, library=self._library)
 
     async def asearch(
@@ -113,7 +115,7 @@ class Answering:
         if not query.strip():
             return Results(query=query)
         uris = as_uris(sources)
-        kept, asked = self._results, _asked(k, where, uris, min_score)
+        kept, asked = self._results, self._by | _asked(k, where, uris, min_score)
         with self.collecting() as meter:
             before = None if kept is None else await asyncio.to_thread(kept.look, query, asked)
             if isinstance(before, Results):
@@ -126,7 +128,9 @@ class Answering:
                 found = await self._hybrid.aretrieve(query, k=pool, where=where, sources=uris)
                 found = _at_least(await self._reranked.areorder(found, k=k), min_score)
             if kept is not None and isinstance(before, Missed):
-                found = await asyncio.to_thread(kept.keep, found, query, asked, before)
+                found = await asyncio.to_thread(
+                    partial(kept.keep, usage=meter.usage), found, query, asked, before
+                )
         return replace(found, usage=found.usage + meter.usage, library=self._library)
 
     @property
@@ -195,7 +199,9 @@ def _asked(
 ) -> dict[str, Json]:
     """What has to be equal for results to be served again."""
     uris: list[Json] | None = None if sources is None else [*sources]
-    return {"k": k, "where": where, "sources": uris, "min_score": min_score}
+    least = None if min_score is None else float(min_score)
+    # JSON has no infinity, and a bound that is none lets everything through.
+    return {"k": int(k), "where": where, "sources": uris, "min_score": least if least != -math.inf else None}
 
 
 def _at_least(results: Results, min_score: float | None) -> Results:

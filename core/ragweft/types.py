@@ -314,6 +314,8 @@ class Trace:
     """Those that answered it."""
     k: int = 0
     """Hits that were asked for; 0 where something else cut them off, too."""
+    index: str = ""
+    """The ledger that was asked."""
     where: Metadata | None = None
     """The filter the hits satisfy."""
     sources: tuple[str, ...] | None = None

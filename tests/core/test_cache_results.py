@@ -64,7 +64,7 @@ def cache(opened: Opened) -> Iterator[SemanticCache]:
 
 def test_found_again_without_searching(opened: Opened, cache: SemanticCache) -> None:
     inner = Counting(opened)
-    cached = Cached(inner, cache)
+    cached = Cached(inner, cache, name="inner")
     assert isinstance(cached, Retriever)
     assert isinstance(cached, AsyncRetriever)
     first = cached.retrieve(QUERY, k=3)
@@ -80,7 +80,7 @@ def test_found_again_without_searching(opened: Opened, cache: SemanticCache) -> 
 
 def test_without_blocking(opened: Opened, cache: SemanticCache) -> None:
     inner = Counting(opened)
-    cached = Cached(inner, cache)
+    cached = Cached(inner, cache, name="inner")
 
     async def ask() -> list[Results]:
         return [await cached.aretrieve(QUERY, k=3) for _ in range(2)]
@@ -92,12 +92,12 @@ def test_without_blocking(opened: Opened, cache: SemanticCache) -> None:
 
 def test_number_filter_scope_and_retriever_are_told_apart(opened: Opened, cache: SemanticCache) -> None:
     inner = Counting(opened)
-    cached = Cached(inner, cache)
+    cached = Cached(inner, cache, name="inner")
     cached.retrieve(QUERY, k=3)
     assert len(cached.retrieve(QUERY, k=2)) == 2
     assert all(hit.chunk.metadata["team"] == 1 for hit in cached.retrieve(QUERY, k=3, where={"team": 1}))
     assert all(hit.chunk.metadata["team"] == 2 for hit in cached.retrieve(QUERY, k=3, where={"team": 2}))
-    Cached(inner, cache, scope={"tenant": "b"}).retrieve(QUERY, k=3)
+    Cached(inner, cache, name="inner", scope={"tenant": "b"}).retrieve(QUERY, k=3)
     assert len(inner.asked) == 5
     cached.retrieve(QUERY, k=3, where={"team": 2})
     assert len(inner.asked) == 5
@@ -105,7 +105,7 @@ def test_number_filter_scope_and_retriever_are_told_apart(opened: Opened, cache:
 
 def test_an_edit_is_seen(opened: Opened, cache: SemanticCache) -> None:
     inner = Counting(opened)
-    cached = Cached(inner, cache)
+    cached = Cached(inner, cache, name="inner")
     best = cached.retrieve(QUERY, k=3)[0].chunk
     changed = next(document for document in corpus() if document.id == best.document_id)
     opened.index.add([replace(changed, text=changed.text.replace("ninety", "thirty"))])
@@ -126,6 +126,6 @@ def test_what_had_failed_in_part_is_not_kept(opened: Opened, cache: SemanticCach
             return replace(found, trace=replace(found.trace, degraded=("dense search failed",)))
 
     inner = Failing(opened)
-    cached = Cached(inner, cache)
+    cached = Cached(inner, cache, name="inner")
     assert [cached.retrieve(QUERY).trace.cache for _ in range(2)] == ["miss, not kept"] * 2
     assert len(inner.asked) == 2

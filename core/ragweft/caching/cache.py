@@ -249,7 +249,7 @@ class SemanticCache:
         try:
             entry = Entry(
                 query=query,
-                vector=unit(self._embed(query)),
+                vector=unit(self._looking.vector(query)),
                 tokens=self._likeness.spoken(query).tokens,
                 payload=payload,
                 # Results are as old as their scores, whichever rows a search would find again.

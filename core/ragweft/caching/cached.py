@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -26,12 +25,11 @@ if TYPE_CHECKING:
     from ragweft.caching.cache import SemanticCache
     from ragweft.caching.hits import CacheHit
     from ragweft.protocols import Retriever
-    from ragweft.types import Json, Metadata
+    from ragweft.types import Json, Metadata, Usage
 
 __all__ = ["Cached", "KeptResults", "Lends", "Missed"]
 
 _log = logging.getLogger(__name__)
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Lends(Protocol):
@@ -55,7 +53,7 @@ class Cached:
         retriever: Retriever,
         cache: Lends,
         *,
-        name: str = "",
+        name: str,
         scope: Mapping[str, Json] | None = None,
         exactly: bool = False,
     ) -> None:
@@ -64,19 +62,11 @@ class Cached:
         Args:
             retriever: what searches this index.
             cache: where it is kept.
-            name: tells this retriever from others whose results are not the same; empty: its `repr`.
+            name: tells this retriever from others whose results are not the same. It is written down.
             scope: what else has to be equal: a tenant, say. Name, `k` and the filter always have.
             exactly: for the same words only.
-
-        Raises:
-            RagweftError: neither *name* nor the retriever's `repr` says what it is.
         """
-        self._name = name or repr(retriever)
-        if not name and _ADDRESS.search(self._name):
-            raise RagweftError(
-                f"Cached: {self._name} does not say what retrieves, and another one may stand there tomorrow; "
-                "give name="
-            )
+        self._name = name
         self._retriever = retriever
         self._cache = cache
         self._scope = dict(scope or {})
@@ -156,8 +146,19 @@ class KeptResults:
             return Missed(started=started, why=f"failed: {looked.why}", failed=True)
         return Missed(started=started, why="miss")
 
-    def keep(self, found: Results, query: str, scope: Mapping[str, Json], missed: Missed) -> Results:
-        """Keep what was *found* after all; the same, with a word on it in the trace."""
+    def keep(
+        self,
+        found: Results,
+        query: str,
+        scope: Mapping[str, Json],
+        missed: Missed,
+        *,
+        usage: Usage | None = None,
+    ) -> Results:
+        """Keep what was *found* after all; the same, with a word on it in the trace.
+
+        *usage* is what was paid for it besides its own.
+        """
         if missed.failed:  # who cannot be asked is not waited for once more
             return _said(found, missed.why)
         try:
@@ -166,11 +167,9 @@ class KeptResults:
             return _said(found, f"failed: {error}")
         if evidence is None:
             return _said(found, f"{missed.why}, not kept")
-        cost = Cost(
-            ms=(time.perf_counter() - missed.started) * 1000,
-            tokens=found.usage.tokens,
-            usd=found.usage.usd or 0.0,
-        )
+        paid = found.usage if usage is None else found.usage + usage
+        ms = (time.perf_counter() - missed.started) * 1000
+        cost = Cost(ms=ms, tokens=paid.tokens, usd=paid.usd or 0.0)
         number = self._cache.store(
             query, _payload(found), evidence=evidence, scope=scope, cost=cost, kind="results"
         )
@@ -201,6 +200,7 @@ class KeptResults:
             cache=hit.level,
             floors=said["floors"],
             tuning=None if said["tuning"] is None else Tuning(**said["tuning"]),
+            index=self._cache.watch.ledger.uuid,
             asked=said["asked"],
             legs=tuple(said["legs"]),
             k=said["k"],
@@ -220,7 +220,7 @@ def _payload(found: Results) -> dict[str, Json]:
     hits: list[Json] = [
         {
             "row": hit.row,
-            "score": hit.score,
+            "score": float(hit.score),
             "origins": {name: asdict(origin) for name, origin in hit.origins.items()},
             "highlights": [[span.start, span.end] for span in hit.highlights],
         }

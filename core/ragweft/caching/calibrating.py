@@ -21,7 +21,7 @@ from ragweft.caching.estimate import at_most
 from ragweft.caching.gate import Reading, doubts
 from ragweft.caching.looking import unit
 from ragweft.caching.parlance import Parlance
-from ragweft.caching.standard import CONFIDENCE, EXACTLY, TARGET, Standard
+from ragweft.caching.standard import CONFIDENCE, DEFAULT, EXACTLY, TARGET, Standard
 from ragweft.caching.values import MEASURES
 from ragweft.errors import RagweftError
 from ragweft.progress import silent
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from ragweft.protocols import Progress
     from ragweft.types import Vector
 
-__all__ = ["FEWEST", "Pair", "calibrate"]
+__all__ = ["ALTERED", "FEWEST", "Pair", "calibrate"]
 
+ALTERED = "altered"
+"""The kind of near-misses that the gate is there for: what it lets through of these is counted."""
 FEWEST = 50
 """Near-misses below which nothing is concluded."""
 _HEAD = 0.3
@@ -44,8 +46,8 @@ _FEWEST_HEAD = 15
 _RESAMPLED = 500
 _LEAST = 0.4
 """Likeness below which nothing is served, however well the gate holds back the near-misses that were given."""
-_UNKNOWN: Measure = "mixed"
-"""What is gone by where no pair has the same answer."""
+_UNKNOWN: Measure = "cosine"
+"""What is gone by where no pair has the same answer: then nobody can say what a lower threshold would win."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +99,19 @@ def calibrate(
         )
     seen = _Pairs(given, embed=embed, likeness=likeness, progress=progress)
     kinds = [
-        np.array([not pair.same and pair.kind == kind for pair in given], dtype=bool)
+        (np.array([not pair.same and pair.kind == kind for pair in given], dtype=bool), kind == ALTERED)
         for kind in sorted({pair.kind for pair in given if not pair.same})
     ]
     best = EXACTLY
     for measure in MEASURES if same.any() else (_UNKNOWN,):
         alike = seen.alike(measure)
         found = [
-            _threshold(alike[own], seen.let_through[own], target=target, confidence=confidence) for own in kinds
+            _counted(alike[own], seen.let_through[own], target=target)
+            if altered
+            else _threshold(alike[own], seen.let_through[own], target=target, confidence=confidence)
+            for own, altered in kinds
         ]
-        threshold = max(_LEAST, *found)
+        threshold = max(_LEAST if same.any() else DEFAULT.threshold, *found)
         served = (alike >= threshold) & seen.let_through
         wrong = int(served[~same].sum())
         standard = Standard(
@@ -171,14 +176,19 @@ def _threshold(alike: Vector, let_through: NDArray[np.bool_], *, target: float, 
     """The likeness from which on no more than *target* of the near-misses are served, with that confidence."""
     count = len(alike)
     scores = np.sort(alike[let_through].astype(np.float64))[::-1]
-    allowed = int(target * count)
-    seen = float(np.nextafter(np.float32(scores[allowed]), np.float32(2.0))) if allowed < len(scores) else 0.0
     if len(scores) < 2 * _FEWEST_HEAD:
-        return seen  # the gate stops nearly all, and what it lets through is counted: there is no slope to tell
+        # The gate stops nearly all of these, which says nothing of others: as if it were open.
+        scores = np.sort(alike.astype(np.float64))[::-1]
     served = len(scores) / count
     drawn = np.random.default_rng(0).choice(scores, size=(_RESAMPLED, len(scores)))
     told = np.quantile([_beyond(sample, target / served) for sample in drawn], confidence)
-    return max(float(told), seen)
+    return max(float(told), _counted(alike, let_through, target=target))
+
+
+def _counted(alike: Vector, let_through: NDArray[np.bool_], *, target: float) -> float:
+    """The likeness from which on no more than *target* of the near-misses that were seen are served."""
+    scores, allowed = np.sort(alike[let_through])[::-1], int(target * len(alike))
+    return float(np.nextafter(scores[allowed], np.float32(2.0))) if allowed < len(scores) else 0.0
 
 
 def _beyond(scores: NDArray[np.float64], share: float) -> float:

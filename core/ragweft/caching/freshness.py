@@ -8,7 +8,7 @@ from the generation up to which the entry was seen to hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,9 @@ import numpy as np
 if TYPE_CHECKING:
     from ragweft.caching.values import Evidence, Stored
     from ragweft.ledger.scope import Scopes
-    from ragweft.ledger.snapshot import Snapshot
+    from ragweft.ledger.snapshot import Changes, Snapshot
     from ragweft.retrieval.legs import Question
-    from ragweft.types import Rows, Vector
+    from ragweft.types import Vector
 
 __all__ = ["DROPS", "LOOKED_INTO", "Freshness", "Verdict"]
 
@@ -31,6 +31,9 @@ MANY = 5_000
 DRIFT = 0.1
 """Share of the living rows that may have come or gone since an entry was made: beyond, how often words are met,
 and with it the order of what was there before, is another."""
+
+SOON = 0.01
+"""The same share from which on it is better to search again, where that is possible."""
 
 DROPS = {
     "no evidence": "it was stored without what it rests on",
@@ -58,6 +61,8 @@ class Verdict:
     """The generation it was judged at."""
     what: str = ""
     """Which row, or how many."""
+    turned: bool = False
+    """Whether so much has changed that the order may have turned, though nothing new came near."""
 
 
 class Freshness:
@@ -90,38 +95,43 @@ class Freshness:
             return Verdict(drop="no evidence", through=now)
         if stored.valid_through > now:
             return Verdict(drop="ledger", through=now)
+        if stored.valid_through < now and (gone := self._gone(snapshot, stored, evidence)) is not None:
+            return gone
         if self._tuning(snapshot) != evidence.tuning:
             return Verdict(drop="tuning", through=now)
         if stored.valid_through == now:
             return Verdict(drop=None, through=now)
-        if int(snapshot.fact("floor")) > stored.valid_through:
+        changed = _changed(snapshot, evidence)
+        if changed > DRIFT * max(1, evidence.living):
+            return Verdict(drop="drift", through=now, what=f"{changed:,} rows")
+        changes = snapshot.changes(stored.valid_through)
+        if changes.count > MANY:
+            return Verdict(drop="many", through=now, what=f"{changes.count:,} rows")
+        if changes.count and (what := self._near(snapshot, stored, evidence, changes)):
+            return Verdict(drop="new", through=now, what=what)
+        return Verdict(drop=None, through=now, turned=changed > SOON * evidence.living)
+
+    def _gone(self, snapshot: Snapshot, stored: Stored, evidence: Evidence) -> Verdict | None:
+        """The verdict where what the entry was made from is not as it was, or nobody could tell any more."""
+        now, since = snapshot.generation, stored.valid_through
+        if int(snapshot.fact("floor")) > since:
             return Verdict(drop="journal", through=now)
         alive = {row for row, _, _ in snapshot.live(evidence.rows)}
         if dead := [row for row in evidence.rows if row not in alive]:
             return Verdict(drop="evidence", through=now, what=f"row {dead[0]}")
-        if evidence.around:
-            row = snapshot.changed_around(evidence.rows, since=stored.valid_through)
-            if row is not None:
-                return Verdict(drop="around", through=now, what=f"row {row}")
-        changed = _changed(snapshot, evidence)
-        if changed > DRIFT * max(1, evidence.living):
-            return Verdict(drop="drift", through=now, what=f"{changed:,} rows")
-        fresh = snapshot.born_after(stored.valid_through)
-        if len(fresh) > MANY:
-            return Verdict(drop="many", through=now, what=f"{len(fresh):,} rows")
-        if len(fresh) and (what := self._near(snapshot, stored, evidence, fresh)):
-            return Verdict(drop="new", through=now, what=what)
-        return Verdict(drop=None, through=now)
+        row = snapshot.changed_around(evidence.rows, since=since) if evidence.around else None
+        return None if row is None else Verdict(drop="around", through=now, what=f"row {row}")
 
-    def _near(self, snapshot: Snapshot, stored: Stored, evidence: Evidence, fresh: Rows) -> str:
-        """Which of the *fresh* rows a search for the entry's question might have taken; "" for none."""
+    def _near(self, snapshot: Snapshot, stored: Stored, evidence: Evidence, changes: Changes) -> str:
+        """Which row that came a search might have taken, or that went it may have taken; "" for none."""
         scope = self._scopes.resolve(snapshot, evidence.where, evidence.sources)
-        admitted: Sequence[int] = sorted(scope.admit(snapshot, fresh.tolist()))
-        if not admitted:
+        came = sorted(scope.admit(snapshot, changes.added.tolist()))
+        # What went is not asked for its scope any more. It was no evidence, but others were weighed against it.
+        rows = np.array([*came, *(changes.removed.tolist() if evidence.legs else ())], dtype=np.int64)
+        if not len(rows):
             return ""
         if not evidence.legs:
-            return f"row {admitted[0]}, and nobody noted how near it would have to come"
-        rows = np.array(admitted, dtype=np.int64)
+            return f"row {rows[0]}, and nobody noted how near it would have to come"
         for leg in evidence.legs:
             # The vector is that of the entry's question, which is not always what the legs were asked.
             own = evidence.asked == stored.entry.query

@@ -17,7 +17,7 @@ from ragweft.caching.freshness import LOOKED_INTO
 from ragweft.caching.gate import Reading, doubts
 from ragweft.caching.hits import CacheHit, Level, Looked, Passed
 from ragweft.caching.table import Table
-from ragweft.errors import IndexDamaged, IndexLocked
+from ragweft.errors import IndexDamaged, IndexLocked, ProviderError, RagweftError
 
 if TYPE_CHECKING:
     from ragweft.caching.likeness import Likeness
@@ -67,6 +67,7 @@ class Looking:
         self._notes = notes
         self._fact = fact
         self._tables: OrderedDict[bytes, Table] = OrderedDict()
+        self._refused: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._edition = store.edition
         self._lock = threading.Lock()
         self._reading = lru_cache(maxsize=_READ)(Reading.of)
@@ -95,13 +96,14 @@ class Looking:
         passed: list[Passed] = []
         glance = self._store.glance(scope, query, fact=self._fact)
         found = glance.exact
+        check = check and _one_call(check)
         served = partial(self._served, passed=passed, dropping=not explaining)
         if found is not None and (hit := served(found, "exact", 1.0)) is not None:
             return Looked(hit=hit)
         bar = standard(glance.fact)
         if not bar.semantic and not explaining:
             return Looked(hit=None, passed=tuple(passed), why=_NOT_ASKED)
-        vector = self._embed(query)
+        vector = self.vector(query)
         if not vector.any():
             return Looked(hit=None, passed=tuple(passed), why="the question has no content to compare")
         near = self._near(vector, scope, bar, newest=glance.newest)
@@ -131,6 +133,19 @@ class Looking:
         if not bar.semantic:
             why = _NOT_ASKED
         return Looked(hit=None, passed=tuple(passed), why=why)
+
+    def vector(self, query: str) -> Vector:
+        """The vector of *query*.
+
+        Raises:
+            ProviderError: the embedder failed.
+        """
+        try:
+            return self._embed(query)
+        except RagweftError:
+            raise
+        except Exception as error:  # an embedder of anybody's: a search is made without it, too
+            raise ProviderError(f"the question could not be embedded: {error}", retryable=True) from error
 
     def _near(self, vector: Vector, scope: Scope, bar: Standard, *, newest: int) -> Near:
         near = self.table(scope).near(unit(vector), n=NEAR, newest=newest)
@@ -183,24 +198,30 @@ class Looking:
                 return found[0]
         against = doubts(self._reading(query), self._reading(other), usual=near.parlance.usual)
         found.extend(f"{doubt.kind}: {doubt.what}" for doubt in against)
-        if (
-            not found
-            and likeness < bar.threshold
-            and check
-            and not self._checked(check, query, other, counting=not explaining)
-        ):
-            found.append(f"below {bar.threshold:.3g}, and the check does not take them for the same")
+        if not found and likeness < bar.threshold and check:
+            if explaining:
+                found.append(f"below {bar.threshold:.3g}: the check would be asked")
+            elif not self._checked(check, query, other):
+                found.append(f"below {bar.threshold:.3g}, and the check does not take them for the same")
         return "; ".join(found)
 
-    def _checked(self, check: Check, query: str, other: str, *, counting: bool) -> bool:
-        if counting:
-            self._notes.count("checked")
+    def _checked(self, check: Check, query: str, other: str) -> bool:
+        """What the check says; a "no" is remembered, for it may have been paid for."""
+        if (query, other) in self._refused:
+            return False
+        self._notes.count("checked")
         try:
-            return bool(check(query, other))
+            if check(query, other):
+                return True
         except Exception as error:  # noqa: BLE001  # anybody's code; a doubt is a miss
             _log.warning("the check of two questions failed, which counts as different: %s", error)
             self._notes.count("check failed")
             return False
+        with self._lock:
+            self._refused[query, other] = None
+            while len(self._refused) > _READ:
+                self._refused.popitem(last=False)
+        return False
 
     def _served(
         self, stored: Stored, level: Level, likeness: float, passed: list[Passed], *, dropping: bool
@@ -249,19 +270,20 @@ class Looking:
         """Why the entry is stale, and what shows it, empty if it is not; and the generation judged at."""
         with self._watch.ledger.snapshot() as snapshot:
             verdict = self._watch.freshness.judge(snapshot, stored)
-        if verdict.drop is None:
+        evidence = stored.entry.evidence
+        turned = verdict.turned and self._watch.searches and evidence is not None and bool(evidence.k)
+        if verdict.drop is None and not turned:
             if noting and verdict.through > stored.valid_through:
                 self._notes.held(stored.number, through=verdict.through)
             return "", "", verdict.through
-        evidence = stored.entry.evidence
-        if verdict.drop in LOOKED_INTO and evidence is not None:
+        if evidence is not None and (turned or verdict.drop in LOOKED_INTO):
             # What may have made it stale did not, if a search finds the very rows again.
-            fresh = self._watch.anew(evidence)
+            fresh = self._watch.anew(evidence, since=stored.valid_through)
             if fresh is not None:
                 if noting:
                     self._renew(stored.number, fresh)
                 return "", "", fresh.generation
-        return f"stale, {verdict.drop}", verdict.what, verdict.through
+        return f"stale, {verdict.drop or 'drift'}", verdict.what, verdict.through
 
     def _renew(self, number: int, evidence: Evidence) -> None:
         self._notes.count("renewed")
@@ -269,6 +291,12 @@ class Looking:
             self._store.renew(number, evidence)
         except (IndexLocked, IndexDamaged) as error:
             _log.warning("that an entry holds could not be noted: %s", error)
+
+
+def _one_call(check: Check) -> Check:
+    """*check* for the first pair, "no" for others: they are farther away, and a call may cost money."""
+    left = [check]
+    return lambda asked, cached: bool(left) and left.pop()(asked, cached)
 
 
 def _lowest(bar: Standard, check: Check | None) -> float:

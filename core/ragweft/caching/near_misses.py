@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragweft.caching.calibrating import Pair
+from ragweft.caching.calibrating import ALTERED, Pair
 from ragweft.caching.gate import Reading
 from ragweft.caching.values import normalised
 
@@ -65,7 +65,7 @@ def altered(questions: Sequence[str]) -> list[Pair]:
     """Questions beside what became of them by one change that makes them ask for something else."""
     names = sorted({name for question in questions for name in _NAME.findall(question)})
     changed = [(question, each) for question in questions for each in _changes(question, names)]
-    return [Pair(asked=each, other=question, same=False, kind="altered") for question, each in changed]
+    return [Pair(asked=each, other=question, same=False, kind=ALTERED) for question, each in changed]
 
 
 def _changes(question: str, names: Sequence[str]) -> list[str]:

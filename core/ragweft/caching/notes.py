@@ -23,6 +23,8 @@ _TOGETHER = 64
 
 @dataclass(slots=True)
 class _Page:
+    edition: int
+    """Of the store whose entries these are."""
     served: Counter[int] = field(default_factory=Counter[int])
     tally: dict[str, tuple[int, Cost]] = field(default_factory=dict[str, tuple[int, Cost]])
     held: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
@@ -34,7 +36,7 @@ class Notes:
 
     def __init__(self, store: CacheStore) -> None:
         self._store = store
-        self._page = _Page()
+        self._page = _Page(edition=store.edition)
         self._lock = threading.Lock()
 
     def count(self, what: str, saved: Cost | None = None, *, times: int = 1, served: int | None = None) -> None:
@@ -57,9 +59,13 @@ class Notes:
     def flush(self) -> None:
         """Write everything down. What cannot be written is told and forgotten: it is only counted."""
         with self._lock:
-            page, self._page = self._page, _Page()
+            page, self._page = self._page, _Page(edition=self._store.edition)
         if not page.tally and not page.held:
             return
+        if page.edition != self._store.edition:
+            # The file is another one, and so are the entries of these numbers.
+            page.held.clear()
+            page.served.clear()
         try:
             for generation, numbers in page.held.items():
                 self._store.advance(numbers, through=generation)

@@ -57,6 +57,7 @@ entries = Table(
 `spoken` its tokens, `evidence` the JSON of an `Evidence`, `payload` compressed; `worth` is what decides who
 goes first."""
 
+Index("entries_scope", entries.c.scope, entries.c.number)
 Index("entries_worth", entries.c.worth)
 Index("entries_expires", entries.c.expires, sqlite_where=entries.c.expires.is_not(None))
 

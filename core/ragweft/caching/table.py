@@ -35,7 +35,7 @@ _EXACT = 4_000
 _FEW_DIMS = 64
 """Vectors that have not enough signs to be told apart by."""
 _SEED = 20_020_519
-_FIRST = 1_024
+_FIRST = 16
 _FEWEST = 100
 """Candidates that are compared whole: the ten nearest are among so many of a hundred thousand in 98 %."""
 _HALF = _BITS // 128
@@ -107,6 +107,8 @@ class Table:
 
     def _take_in(self, newest: int) -> None:
         """What was added to the store since, by any process, up to its *newest* at least."""
+        if newest < self._upto:
+            newest = self._store.newest()  # what was told may be older than what another thread has read
         if newest < self._upto:
             # No number is used twice: what was in memory is lost with its connection, and began anew.
             self._upto = 0

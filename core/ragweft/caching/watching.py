@@ -61,7 +61,9 @@ class Watch:
             return None
         for each in found:
             trace = each.trace
-            if trace.degraded or trace.tuning is None or any(hit.row is None for hit in each):
+            if trace.index != self.ledger.uuid or trace.degraded or trace.tuning is None:
+                return None
+            if any(hit.row is None for hit in each):
                 return None
         first = found[0].trace
         # Of several searches nobody notes how near something new would have to come to each.
@@ -112,8 +114,15 @@ class Watch:
                 found.update(stored.row for stored in snapshot.chunks_of(one))
         return sorted(found)
 
-    def anew(self, evidence: Evidence) -> Evidence | None:
+    @property
+    def searches(self) -> bool:
+        """Whether `anew` can tell anything."""
+        return self._search is not None
+
+    def anew(self, evidence: Evidence, *, since: int) -> Evidence | None:
         """What a search for the same rests on now if it finds the very rows; None if not, or if none can tell.
+
+        It is None, too, if anything around the rows has changed after generation *since*, and it matters.
 
         Raises:
             RagweftError: it failed.
@@ -122,6 +131,10 @@ class Watch:
             return None
         found = self._search(evidence.asked, k=evidence.k, where=evidence.where, sources=evidence.sources)
         fresh = self.evidence(found)
+        if evidence.around:
+            with self.ledger.snapshot() as snapshot:  # what came while it was searched is not in `fresh`
+                if snapshot.changed_around(evidence.rows, since=since) is not None:
+                    return None
         return replace(fresh, around=evidence.around) if fresh and fresh.rows == evidence.rows else None
 
     def _ask(self, leg: str, asked: str, vector: Vector | None) -> Question | None:

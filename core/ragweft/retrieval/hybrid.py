@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,7 +109,7 @@ class Hybrid:
             InvalidFilter: *where* is malformed.
             RagweftError: every leg failed.
         """
-        asked = _Query(text=query, k=k, where=where, sources=sources, min_score=min_score)
+        asked = _Query(text=query, k=k, where=deepcopy(where), sources=sources, min_score=min_score)
         return run(self._flow(asked), self._threads)
 
     async def aretrieve(
@@ -121,7 +122,7 @@ class Hybrid:
         min_score: float | None = None,
     ) -> Results:
         """As `retrieve`, without blocking the running loop."""
-        asked = _Query(text=query, k=k, where=where, sources=sources, min_score=min_score)
+        asked = _Query(text=query, k=k, where=deepcopy(where), sources=sources, min_score=min_score)
         return await arun(self._flow(asked), self._threads)
 
     def _flow(self, query: _Query) -> Flow[Results]:
@@ -249,6 +250,7 @@ class Hybrid:
             degraded=(*degraded, *gaps),
             floors={leg: float(r.scores[-1]) for leg, r in rankings.items() if len(r.rows) >= n},
             tuning=tuning,
+            index=self._ledger.uuid,
             asked=query.text,
             legs=tuple(rankings),
             k=query.k if query.min_score is None else 0,

@@ -105,6 +105,7 @@ def join(searches: Sequence[Search], outcomes: Sequence[Results | Failed], *, k:
         generation=min(answer.trace.generation for answer in answers.values()),
         degraded=tuple(degraded),
         floors=first.trace.floors if alone else {},
+        index=first.trace.index if len({answer.trace.index for answer in answers.values()}) == 1 else "",
         asked=first.trace.asked if alone else "",
         legs=first.trace.legs if alone else (),
         k=0,
