@@ -262,3 +262,15 @@ def test_a_long_shuffled_text_is_parsed_in_proportion() -> None:
     plain = " ".join(word.replace("x", "a") for word in words)
     turned = " ".join(word.replace("x", "a") for word in reversed(words))
     assert doubts(plain, turned)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is the default port of an HTTP connection?", "What is the default port of an HTTPS connection?"),
+        ("what does json.load return", "what does json.loads return"),
+    ],
+)
+def test_a_name_with_an_s_may_be_another_name(one: str, other: str) -> None:
+    assert {doubt.kind for doubt in doubts(one, other)} & {"names", "identifiers"}
+    assert {doubt.kind for doubt in doubts(other, one)} & {"names", "identifiers"}

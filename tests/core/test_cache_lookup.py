@@ -18,6 +18,7 @@ from cache_made import QUERY, Opened, corpus
 from ragweft import Document
 from ragweft.caching.cache import SemanticCache
 from ragweft.caching.likeness import Likeness
+from ragweft.caching.standard import Standard
 from ragweft.caching.store import CacheStore, Limits
 from ragweft.caching.values import Cost
 from ragweft.errors import IndexLocked, RagweftError
@@ -260,3 +261,23 @@ def test_scopes_beyond_those_in_memory_are_read_again(opened: Opened, cache: Sem
         hit = cache.lookup(NEAR, scope=scope)
         assert hit is not None
         assert (hit.level, hit.answer) == ("semantic", scope["user"])
+
+
+def test_feedback_is_about_a_hit(cache: SemanticCache) -> None:
+    for nothing in (None, "a question"):
+        with pytest.raises(RagweftError, match="is no hit"):
+            cache.feedback(nothing, ok=False)  # type: ignore[arg-type]
+    assert cache.tally() == {}
+
+
+def test_what_was_wrong_by_one_measure_is_not_served_by_another(opened: Opened) -> None:
+    cache = cache_of(opened, threshold=None)
+    cache.store(QUERY, "ninety", evidence=evidence(opened))
+    hit = cache.lookup(NEAR)
+    assert hit is not None
+    assert cache.feedback(hit, ok=False)
+    assert cache.lookup(NEAR) is None
+    cache.keep_standard(Standard(threshold=0.5, measure="mixed"))
+    assert cache.lookup(NEAR) is None
+    assert cache.lookup(QUERY) is not None
+    cache.close()

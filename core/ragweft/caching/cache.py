@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragweft.caching.flights import Flights
-from ragweft.caching.hits import Looked
+from ragweft.caching.hits import CacheHit, Looked
 from ragweft.caching.looking import Looking, unit
 from ragweft.caching.notes import Notes
 from ragweft.caching.standard import EXACTLY, Standard, read_standard
@@ -36,7 +36,6 @@ from ragweft.types import digest_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ragweft.caching.hits import CacheHit
     from ragweft.caching.likeness import Likeness
     from ragweft.caching.looking import Check
     from ragweft.caching.stats import CacheStats
@@ -135,6 +134,8 @@ class SemanticCache:
         Raises:
             IndexLocked: the cache cannot be written.
         """
+        if standard.measure != self.standard.measure:
+            self._store.harden()
         self._store.set_fact(self._calibrated, standard.to_json())
 
     def lookup(
@@ -272,7 +273,14 @@ class SemanticCache:
 
         One that did not is served only to questions nearer than that from now on; if the words were the same,
         it is forgotten.
+
+        Raises:
+            RagweftError: *hit* is none.
         """
+        if not isinstance(hit, CacheHit):
+            raise RagweftError(
+                f"feedback: {hit!r} is no hit; give what lookup has served, and nothing for a miss"
+            )
         self._notes.count("right" if ok else "wrong")
         if ok:
             return True

@@ -210,7 +210,11 @@ def _unnamed(
 
 
 def _named_in(name: str, text: Reading, runs: Mapping[str, str]) -> bool:
-    if name in text.words or name.rstrip("s") in text.words or (len(name) >= 5 and name in text.spelling):
+    if (
+        name in text.words
+        or (_has_plural(name) and name.rstrip("s") in text.words)
+        or (len(name) >= 5 and name in text.spelling)
+    ):
         return True
     if 2 <= len(name) <= 6 and name.isalpha() and name in text.initials:
         return True
@@ -225,12 +229,18 @@ def _named_in(name: str, text: Reading, runs: Mapping[str, str]) -> bool:
     )
 
 
+_VOWELS = frozenset("aeiouy")
 _ORIGINS = ("ians", "ian", "ans", "an", "ese", "ish", "ns", "n", "ia", "y", "s", "a")
+
+
+def _has_plural(name: str) -> bool:
+    """Whether an "s" at its end may be one of grammar: not that of HTTPS or DNS, which nobody can pronounce."""
+    return not _VOWELS.isdisjoint(name)
 
 
 def _roots(name: str) -> frozenset[str]:
     """A country's name without what makes it an adjective or a plural: Italy, Italian."""
-    if not name.isalpha():
+    if not name.isalpha() or not _has_plural(name):
         return frozenset((name,))
     return frozenset(
         (
@@ -269,7 +279,11 @@ def _missing(values: frozenset[str], text: Reading) -> frozenset[str]:
 
 def _spells(text: Reading, value: str) -> bool:
     letters = "".join(filter(str.isalnum, value))
-    return len(letters) >= 3 and letters in text.spelling
+    if len(letters) < 3 or letters not in text.spelling:
+        return False
+    # "json.load" stands in "json.loads", and is another function.
+    others = ("".join(filter(str.isalnum, other)) for other in text.identifiers)
+    return not any(other.startswith(letters) and other != letters for other in others)
 
 
 def _opposites(a: Reading, b: Reading) -> str:

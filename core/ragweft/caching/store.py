@@ -230,6 +230,12 @@ class CacheStore:
         with self._file.write(patience=PATIENT) as connection:
             connection.execute(update(entries).where(entries.c.number == number).values(threshold=threshold))
 
+    def harden(self) -> None:
+        """Have what was wrong once served to the same words only: its threshold was one of another measure."""
+        with self._file.write(patience=PATIENT) as connection:
+            hardened = update(entries).where(entries.c.threshold.is_not(None))
+            connection.execute(hardened.values(threshold=2.0))
+
     def drop(self, numbers: Sequence[int], *, patient: bool = True) -> int:
         """Forget entries; how many of them were there. Unless *patient*, who writes is not waited for long."""
         with self._file.write(patience=PATIENT if patient else QUICK) as connection:
