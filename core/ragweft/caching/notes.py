@@ -25,6 +25,8 @@ _TOGETHER = 64
 class _Page:
     edition: int
     """Of the store whose entries these are."""
+    count: int = 0
+    """Of what was noted since the last try to write."""
     served: Counter[int] = field(default_factory=Counter[int])
     tally: dict[str, tuple[int, Cost]] = field(default_factory=dict[str, tuple[int, Cost]])
     held: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
@@ -47,7 +49,8 @@ class Notes:
             page.tally[what] = before + times, cost + (saved or Cost())
             if served is not None:
                 page.served[served] += 1
-            full = sum(number for number, _ in page.tally.values()) >= _TOGETHER
+            page.count += 1
+            full = page.count >= _TOGETHER
         if full:
             self.flush()
 
@@ -57,7 +60,7 @@ class Notes:
             self._page.held.setdefault(through, set()).add(number)
 
     def flush(self) -> None:
-        """Write everything down. What cannot be written is told and forgotten: it is only counted."""
+        """Write everything down; what cannot be written is told, and kept for the next time."""
         with self._lock:
             page, self._page = self._page, _Page(edition=self._store.edition)
         if not page.tally and not page.held:
@@ -71,4 +74,18 @@ class Notes:
                 self._store.advance(numbers, through=generation)
             self._store.note(page.served, page.tally)
         except RagweftError as error:
-            _log.warning("what the cache did could not be written down: %s", error)
+            _log.warning("what the cache did could not be written down yet: %s", error)
+            self._back(page)
+
+    def _back(self, page: _Page) -> None:
+        """Keep for the next time what could not be written; who holds the file does not do so for long."""
+        with self._lock:
+            mine = self._page
+            if mine.edition != page.edition:
+                return
+            for what, (times, saved) in page.tally.items():
+                before, cost = mine.tally.get(what, (0, Cost()))
+                mine.tally[what] = before + times, cost + saved
+            mine.served.update(page.served)
+            for generation, numbers in page.held.items():
+                mine.held.setdefault(generation, set()).update(numbers)

@@ -39,7 +39,7 @@ _REASONS = {
     "feedback": "told to be wrong",
     "cleared": "cleared",
     "unreadable": "could not be read",
-    "invalidated": "rest on what was declared changed",
+    "invalidated": "invalidated",
     "no evidence": "without the search results they rest on",
     "": "too large, or the cache could not be written",
     "checked": "pairs of questions put to the check",
@@ -146,7 +146,7 @@ def _lines(found: CacheStats) -> Iterator[str]:
     yield _row("saved", _saved(found.saved))
     yield from _counts("dropped", found.dropped)
     if found.renewed:
-        yield _row("looked into", f"{found.renewed:,}, to which something new came near and changed nothing")
+        yield _row("looked into", f"{found.renewed:,} answers after an edit nearby; a search found the same")
     if found.evicted:
         yield _row("evicted", f"{found.evicted:,} for others")
     yield from _counts("not kept", found.refused)
@@ -183,6 +183,8 @@ def _saved(cost: Cost) -> str:
     from ragweft.providers.advice import duration
     from ragweft.providers.registry import dollars
 
+    if not (cost.ms or cost.tokens or cost.usd):
+        return "not known: give store(cost=…), or use @cache.answers"
     seconds = cost.ms / 1000
     time = f"{cost.ms:.0f} ms" if seconds < 1 else f"{seconds:.1f} s" if seconds < 100 else duration(seconds)
     return f"{time}, {cost.tokens:,} tokens, {dollars(cost.usd)}"
