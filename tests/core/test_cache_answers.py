@@ -616,3 +616,29 @@ def test_what_is_to_be_forgotten_is_named(index: Index) -> None:
         cache.invalidate(where={})
     with pytest.raises(InvalidFilter):
         cache.invalidate(where={"$what": 1})
+
+
+class Bot:
+    """Answers for one tenant."""
+
+    def __init__(self, index: Index, tenant: str) -> None:
+        self._index = index
+        self._tenant = tenant
+
+    def answer(self, question: str) -> tuple[str, Results]:
+        return f"for {self._tenant}", self._index.search(question)
+
+
+def test_what_an_object_or_a_partial_holds_is_not_mixed_up(index: Index) -> None:
+    said = [
+        index.cache().answers(scope={"tenant": tenant})(Bot(index, tenant).answer)(QUERY) for tenant in "abab"
+    ]
+    assert said == ["for a", "for b", "for a", "for b"]
+
+    def ask(tenant: str, question: str) -> tuple[str, Results]:
+        return f"for {tenant}", index.search(question)
+
+    said = [index.cache().answers(functools.partial(ask, tenant))(QUERY) for tenant in "abab"]
+    assert said == ["for a", "for b", "for a", "for b"]
+    with pytest.raises(RagweftError, match="a partial holds what is not JSON"):
+        index.cache().answers(functools.partial(ask, object()))  # type: ignore[arg-type]

@@ -25,6 +25,8 @@ __all__ = ["Calls", "plain"]
 P = ParamSpec("P")
 _OWN = "function"
 """The part of a scope that says which function it is."""
+_FILLED = "partial"
+"""The part that says what a partial has filled in."""
 
 
 class Calls:
@@ -49,7 +51,7 @@ class Calls:
         ):
             raise RagweftError(f"{self.name}: needs a first parameter for the question, answer(question, ...)")
         self._question = parameters[0].name
-        self._scope = {**scope, _OWN: self.name}
+        self._scope = {**scope, _OWN: self.name, **_held(function, self.name)}
         for parameter in parameters[1:]:
             if parameter.name in self._scope:
                 raise RagweftError(
@@ -130,6 +132,25 @@ def plain(value: object) -> Json:
                 raise ValueError(f"the key {key!r} is no text")
         return {str(key): plain(each) for key, each in value.items()}
     raise ValueError(f"{type(value).__name__} is none of its kinds")
+
+
+def _held(function: Callable[..., Any], name: str) -> dict[str, Json]:
+    """What a function holds that a call does not show: the places a partial has filled.
+
+    Raises:
+        RagweftError: they are not JSON.
+    """
+    filled: list[object] = []
+    inner: Any = function
+    while isinstance(inner, partial):
+        filled, inner = [*inner.args, *filled], inner.func
+    try:
+        return {_FILLED: plain(filled)} if filled else {}
+    except (ValueError, RecursionError) as error:
+        raise RagweftError(
+            f"{name}: a partial holds what is not JSON ({error}); give it by its name, and name in scope= what "
+            "of it decides the answer"
+        ) from None
 
 
 def _name(function: Callable[..., Any]) -> str:
