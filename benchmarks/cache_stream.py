@@ -2,7 +2,7 @@
 
 The index is a real one, and so is the cache. Time is counted, not spent: a model's answer counts for 2.7 seconds;
 looking into the cache and searching count for what they take. Whether an answer is stale is found out without
-the cache: from the books of who edits, and by searching anew through another handle on the index.
+the cache: from the books of who edits, and by searching anew for the question the answer was given to.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ class CacheFile:
         self._locks: dict[int, threading.Lock] = {}
         self._database = Database(path, CACHE, patience=QUICK)
         self._opened = _identity(path)
+        self._closed = False
 
     @property
     def shared(self) -> bool:
@@ -82,10 +83,13 @@ class CacheFile:
 
     def close(self) -> None:
         """Close the file; idempotent."""
+        self._closed = True
         self._database.close()
 
     def _present(self) -> Database:
         """The database in the file that is there now."""
+        if self._closed:
+            raise IndexLocked(f"{self.path.name}: the cache was closed with its index")
         if not self.shared or _identity(self.path) == self._opened:
             return self._database
         with self._lock():
@@ -113,6 +117,7 @@ class CacheFile:
                 # Two that set aside at once would take away each other's new file.
                 with FileLock(f"{self.path}.lock", timeout=QUICK):
                     if _identity(self.path) == self._opened:
+                        damaged.close()  # or Windows would not let it be renamed
                         set_aside(self.path, error)
                 self._reopen()
             except (OSError, Timeout, IndexDamaged, IndexLocked) as also:
