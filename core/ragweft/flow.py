@@ -52,8 +52,11 @@ def one(step: Step[T]) -> Flow[T]:
     return cast(T, value)
 
 
-def run(flow: Flow[T], threads: concurrent.futures.Executor) -> T:
-    """Drive *flow* in the calling thread; steps of a batch that may wait run beside it in *threads*."""
+def run(flow: Flow[T], threads: concurrent.futures.Executor | None) -> T:
+    """Drive *flow* in the calling thread; steps of a batch that may wait run beside it in *threads*.
+
+    None will do for a flow of single steps without deadlines, which need no thread of their own.
+    """
     with closing(flow):
         advance = partial(next, flow)
         while True:
@@ -69,8 +72,8 @@ def run(flow: Flow[T], threads: concurrent.futures.Executor) -> T:
                 advance = partial(flow.send, results)
 
 
-async def arun(flow: Flow[T], threads: concurrent.futures.Executor) -> T:
-    """Drive *flow* on the running loop; steps without a native coroutine go to *threads*."""
+async def arun(flow: Flow[T], threads: concurrent.futures.Executor | None) -> T:
+    """Drive *flow* on the running loop; steps without a native coroutine go to *threads* (None: the loop's)."""
     with closing(flow):
         advance = partial(next, flow)
         while True:
@@ -86,11 +89,15 @@ async def arun(flow: Flow[T], threads: concurrent.futures.Executor) -> T:
                 advance = partial(flow.send, results)
 
 
-def _call_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Executor) -> Sequence[Any]:
+def _call_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Executor | None) -> Sequence[Any]:
     # A step with a deadline needs a thread of its own to be left behind in. One of the others does not.
     slow = [i for i, step in enumerate(steps) if not step.quick]
     own = next((i for i in reversed(slow) if steps[i].seconds is None), None)
-    waiting = {i: threads.submit(contextvars.copy_context().run, steps[i].call) for i in slow if i != own}
+    beside = [i for i in slow if i != own]
+    assert threads is not None or not beside, "a batch of steps that wait needs threads"
+    waiting = {
+        i: threads.submit(contextvars.copy_context().run, steps[i].call) for i in beside if threads is not None
+    }
     results: list[Any] = [None] * len(steps)
     for i, step in enumerate(steps):
         if step.quick or i == own:
@@ -100,7 +107,7 @@ def _call_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Executor) 
     return results
 
 
-async def _await_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Executor) -> Sequence[Any]:
+async def _await_all(steps: Sequence[Step[Any]], threads: concurrent.futures.Executor | None) -> Sequence[Any]:
     quick = [i for i, step in enumerate(steps) if step.quick]
     slow = [i for i, step in enumerate(steps) if not step.quick]
     waiting = [_await(steps[i], threads) for i in slow]
@@ -139,7 +146,7 @@ def _tolerate(step: Step[T], call: Callable[[], T]) -> T | Failed:
         return Failed(_overrun(step, error))
 
 
-async def _await(step: Step[T], threads: concurrent.futures.Executor) -> T | Failed:
+async def _await(step: Step[T], threads: concurrent.futures.Executor | None) -> T | Failed:
     try:
         async with asyncio.timeout(step.seconds):
             if step.acall is not None:

@@ -13,16 +13,17 @@ import os
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakValueDictionary
 
 from ragweft.caching.leases import Lease
+from ragweft.flow import Flow, Step, arun, one, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,18 +64,6 @@ class _Sky:
     flights: WeakValueDictionary[bytes, _Flight] = field(default_factory=WeakValueDictionary)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Pause:
-    """Wait so long, or until that is done."""
-
-    seconds: float
-    until: Future[Outcome] | None = None
-
-
-_Steps: TypeAlias = Generator["Callable[[], object] | _Pause", Any, T]
-"""Steps that a thread takes by itself, and a coroutine without blocking its loop."""
-
-
 class Flights:
     """Work on the answers of one cache. Safe to use from many threads and loops, and after a fork."""
 
@@ -106,7 +95,7 @@ class Flights:
         Raises:
             Exception: what the callables raise.
         """
-        looked, flight = _taken(self._turn(key, look, told, awaited=False, wait=wait))
+        looked, flight = run(self._turn(key, look, told, awaited=False, wait=wait), None)
         if looked.hit is not None:
             return looked.hit
         with self._under_way(flight) as landed:
@@ -125,7 +114,7 @@ class Flights:
         wait: float,
     ) -> CacheHit | T:
         """As `once`, without blocking the running loop."""
-        looked, flight = await _ataken(self._turn(key, look, told, awaited=True, wait=wait))
+        looked, flight = await arun(self._turn(key, look, told, awaited=True, wait=wait), None)
         if looked.hit is not None:
             return looked.hit
         with self._under_way(flight) as landed:
@@ -141,9 +130,9 @@ class Flights:
         *,
         awaited: bool,
         wait: float,
-    ) -> _Steps[tuple[Looked, _Flight | None]]:
+    ) -> Flow[tuple[Looked, _Flight | None]]:
         """What there is, or leave to work: with a flight, if others are to wait for it."""
-        looked: Looked = yield look
+        looked = yield from one(Step(call=look))
         flight: _Flight | None = None
         try:
             if looked.hit is None and not looked.failed and key is not None:
@@ -157,13 +146,13 @@ class Flights:
                     left = until - time.monotonic()
                     if left <= 0 or (other.awaited and not awaited):
                         break
-                    yield _Pause(seconds=left, until=other.landed)
+                    yield from one(_pause(left, until=other.landed))
                     if not other.landed.done() or other.landed.result() == "not kept":
                         break
-                    looked = yield look
+                    looked = yield from one(Step(call=look))
                     if looked.hit is not None or looked.failed:
                         break
-            yield partial(told, looked)
+            yield from one(Step(call=partial(told, looked)))
         except BaseException:
             self._land(flight, "failed")
             raise
@@ -172,20 +161,19 @@ class Flights:
             flight = None
         return looked, flight
 
-    def _leased(self, flight: _Flight, look: Callable[[], Looked], until: float) -> _Steps[Looked]:
+    def _leased(self, flight: _Flight, look: Callable[[], Looked], until: float) -> Flow[Looked]:
         """What there is when no other process works on it any more, or too long."""
         if self._leases is not None:
             lease = flight.lease = Lease(key=flight.key)
             pause = _FIRST_PAUSE
-            while (yield partial(self._leases.take, lease)) == "theirs":
+            while (yield from one(Step(call=partial(self._leases.take, lease)))) == "theirs":
                 left = until - time.monotonic()
                 if left <= 0:
                     break
-                yield _Pause(seconds=min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311
+                yield from one(_pause(min(left, pause * random.uniform(0.5, 1.0))))  # noqa: S311
                 pause = min(pause * 1.5, _LONGEST_PAUSE)
         # Another's work may have ended between the first look and now.
-        looked: Looked = yield look
-        return looked
+        return (yield from one(Step(call=look)))
 
     def _begin(self, key: bytes, *, awaited: bool) -> tuple[_Flight, bool]:
         """The flight for *key*, and whether it is the caller's own."""
@@ -244,39 +232,19 @@ def _may_wait(*, awaited: bool) -> bool:
     return False
 
 
-def _taken(steps: _Steps[T]) -> T:
-    answer: object = None
-    try:
-        while True:
-            step = steps.send(answer)
-            answer = None
-            if not isinstance(step, _Pause):
-                answer = step()
-            elif step.until is None:
-                time.sleep(step.seconds)
-            else:
-                concurrent.futures.wait([step.until], timeout=step.seconds)
-    except StopIteration as done:
-        ended: T = done.value
-        return ended
-    finally:
-        steps.close()
+def _pause(seconds: float, *, until: Future[Outcome] | None = None) -> Step[None]:
+    """Waiting so long, or until that is done."""
 
+    def wait() -> None:
+        if until is None:
+            time.sleep(seconds)
+        else:
+            concurrent.futures.wait([until], timeout=seconds)
 
-async def _ataken(steps: _Steps[T]) -> T:
-    answer: object = None
-    try:
-        while True:
-            step = steps.send(answer)
-            answer = None
-            if not isinstance(step, _Pause):
-                answer = await asyncio.to_thread(step)
-            elif step.until is None:
-                await asyncio.sleep(step.seconds)
-            else:
-                await asyncio.wait([asyncio.wrap_future(step.until)], timeout=step.seconds)
-    except StopIteration as done:
-        ended: T = done.value
-        return ended
-    finally:
-        steps.close()
+    async def await_() -> None:
+        if until is None:
+            await asyncio.sleep(seconds)
+        else:
+            await asyncio.wait([asyncio.wrap_future(until)], timeout=seconds)
+
+    return Step(call=wait, acall=await_)

@@ -14,9 +14,8 @@ from ragweft.embedding.remote import RemoteEmbedder
 from ragweft.embedding.static import StaticEmbedder
 from ragweft.embedding.taken import check_taken
 from ragweft.errors import RecipeError
-from ragweft.providers.accounts import account_of
 from ragweft.providers.keys import Secret, find_key, host_of
-from ragweft.providers.policy import Caller
+from ragweft.providers.policy import caller_of
 from ragweft.providers.registry import Model, check_dims, load
 from ragweft.types import Space
 
@@ -193,17 +192,13 @@ def connect(provider: str, name: str, settings: Embedding, *, key: str | None = 
             )
 
         main = wire(name)
-        account = account_of(
-            provider, base_url=settings.base_url, key=secret.reveal(), at_once=settings.at_once
-        )
         return Connection(
-            caller=Caller(
+            caller=caller_of(
                 provider,
-                secrets=(secret.reveal(),),
-                at_once=settings.at_once,
-                account=account,
                 model=name,
                 base_url=settings.base_url,
+                key=secret.reveal(),
+                at_once=settings.at_once,
             ),
             wires={"document": main, "query": wire(other.name) if other is not None else main},
         )

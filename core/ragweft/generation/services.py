@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ragweft.errors import RecipeError
 from ragweft.generation.models import GeneratingModel, find
 from ragweft.generation.remote import GenerationConnection, RemoteGenerator
-from ragweft.providers.accounts import account_of
 from ragweft.providers.keys import Secret, find_key, host_of
-from ragweft.providers.policy import Caller
+from ragweft.providers.policy import caller_of
 
 if TYPE_CHECKING:
     from ragweft.generation.values import ChatWire
@@ -174,16 +173,12 @@ def connect(provider: str, name: str, settings: Generation, *, key: str | None =
         )
         address = settings.base_url or service.address
         wire = service.wire(Request(model=model, key=secret, base_url=address))
-        account = account_of(
-            provider, base_url=settings.base_url, key=secret.reveal(), at_once=settings.at_once
-        )
-        caller = Caller(
+        caller = caller_of(
             provider,
-            secrets=(secret.reveal(),),
-            at_once=settings.at_once,
-            account=account,
             model=name,
             base_url=settings.base_url,
+            key=secret.reveal(),
+            at_once=settings.at_once,
         )
         return GenerationConnection(caller=caller, wire=wire)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ragweft.errors import ProviderError, RagweftError
-from ragweft.providers.accounts import Account
+from ragweft.providers.accounts import Account, account_of
 from ragweft.providers.failures import Failure, failure_of, proxy_before, scrubbed
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
     "Interrupted",
     "Policy",
     "TooLong",
+    "caller_of",
 ]
 
 T = TypeVar("T")
@@ -106,6 +107,18 @@ class _Again(Exception):
         super().__init__("worth another try")
         self.failure = failure
         self.wait = wait
+
+
+def caller_of(service: str, *, model: str, base_url: str, key: str, at_once: int = 4) -> Caller:
+    """Calls *model* with *key*, sharing the account that it opens; see `Caller`."""
+    return Caller(
+        service,
+        secrets=(key,),
+        at_once=at_once,
+        account=account_of(service, base_url=base_url, key=key, at_once=at_once),
+        model=model,
+        base_url=base_url,
+    )
 
 
 class Caller:

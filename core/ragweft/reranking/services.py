@@ -14,10 +14,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragweft.providers.accounts import account_of
 from ragweft.providers.counting import bound_of
 from ragweft.providers.keys import Secret, find_key, host_of
-from ragweft.providers.policy import Caller
+from ragweft.providers.policy import caller_of
 from ragweft.providers.registry import load
 from ragweft.reranking.remote import Limits, Price, RemoteReranker, RerankConnection, RerankWire
 from ragweft.reranking.wires import CohereRerank, JinaRerank, VoyageRerank
@@ -79,15 +78,8 @@ def connect(provider: str, name: str, settings: Rerank, *, key: str | None = Non
 
     def reach() -> RerankConnection:
         secret = find_key(provider, service.keys, given=key, base_url=settings.base_url)
-        account = account_of(provider, base_url=settings.base_url, key=secret.reveal())
         return RerankConnection(
-            caller=Caller(
-                provider,
-                secrets=(secret.reveal(),),
-                account=account,
-                model=name,
-                base_url=settings.base_url,
-            ),
+            caller=caller_of(provider, model=name, base_url=settings.base_url, key=secret.reveal()),
             wire=service.wire(name, known, secret, settings.base_url or None),
         )
 
