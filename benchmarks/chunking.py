@@ -262,7 +262,7 @@ def packed(results: Results, budget: int, texts: Mapping[str, str]) -> list[Plac
     """Where the passages of a context of *budget* tokens stand."""
     places: list[Place] = []
     for passage in results.as_context(max_tokens=budget).passages:
-        text = passage.text.removesuffix(" […]")
+        text = passage.text.removeprefix("[…] ").removesuffix(" […]")
         start = texts[passage.document_id].index(text)
         places.append((passage.document_id, Span(start=start, end=start + len(text))))
     return places
