@@ -12,6 +12,7 @@ from ragweft.assembly import Parts, build_hybrid, build_parts
 from ragweft.caching.values import Cost, Entry, Stored
 from ragweft.caching.watching import Watch
 from ragweft.embedding.static import StaticEmbedder
+from ragweft.ledger.snapshot import Moment
 from ragweft.recipe import Dense, Recipe, Retrieval
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Opened:
             cost=Cost(),
             created=time.time(),
         )
-        return Stored(number=1, entry=entry, valid_through=evidence.generation)
+        return Stored(number=1, entry=entry, valid_through=Moment(evidence.generation, evidence.committed))
 
     def judge(self, stored: Stored) -> Verdict:
         with self.parts.ledger.snapshot() as snapshot:

@@ -11,6 +11,7 @@ import pytest
 
 from cache_made import QUERY, TOPICS, Opened, corpus
 from ragweft import Document
+from ragweft.ledger.snapshot import Moment
 
 
 @pytest.fixture
@@ -111,16 +112,30 @@ def test_too_much_that_changed_drops_it(opened: Opened) -> None:
 
 def test_a_ledger_that_is_older_and_a_journal_that_is_shorter(opened: Opened) -> None:
     stored = opened.stored()
-    assert opened.judge(replace(stored, valid_through=stored.valid_through + 1)).drop == "ledger"
+    assert (
+        opened.judge(replace(stored, valid_through=Moment(stored.valid_through.generation + 1, 0.0))).drop
+        == "ledger"
+    )
     opened.index.add([Document(id="more", text="The orchestra tunes its violins.")])
     with opened.parts.ledger.reading() as connection:
         connection.exec_driver_sql("SELECT 1")
     opened.parts.ledger.change(
         lambda connection: connection.exec_driver_sql(  # type: ignore[arg-type]
-            "UPDATE facts SET value = ? WHERE name = 'floor'", (str(stored.valid_through + 1),)
+            "UPDATE facts SET value = ? WHERE name = 'floor'", (str(stored.valid_through.generation + 1),)
         )
     )
     assert opened.judge(stored).drop == "journal"
+
+
+def test_a_commit_of_the_same_number_is_another_one(opened: Opened) -> None:
+    stored = opened.stored()
+    through = stored.valid_through
+    assert through.committed > 0
+    other = replace(stored, valid_through=Moment(through.generation, through.committed - 1.0))
+    assert opened.judge(other).drop == "ledger"
+    opened.index.add([Document(id="more", text="The orchestra tunes its violins.")])
+    assert opened.judge(other).drop == "ledger"
+    assert opened.judge(stored).drop is None
 
 
 def test_other_weights_are_another_ranking(opened: Opened) -> None:

@@ -20,6 +20,7 @@ from cli_runner import environment
 from ragweft.caching.store import CacheStore, Limits, Listed
 from ragweft.caching.values import Cost, Entry, Evidence, normalised, scope_of
 from ragweft.errors import RagweftError
+from ragweft.ledger.snapshot import Moment
 
 EVERYBODY = scope_of({"tenant": "a", "k": 5})
 TOKENS = np.array([7, 31_999], np.int32)
@@ -66,7 +67,7 @@ def test_an_entry_comes_back_as_it_was(store: CacheStore) -> None:
     found = store.exact(EVERYBODY, "How do I  rotate a key? ")
     assert found is not None
     assert evicted == 0
-    assert (found.number, found.valid_through, found.threshold) == (number, 3, None)
+    assert (found.number, found.valid_through, found.threshold) == (number, Moment(3, 0.0), None)
     assert replace(found.entry, vector=kept.vector, tokens=kept.tokens) == kept
     assert found.entry.vector.tolist() == kept.vector.tolist()
     assert found.entry.tokens.tolist() == kept.tokens.tolist()
@@ -216,10 +217,10 @@ def test_what_has_expired_goes_before_anything_else(tmp_path: Path) -> None:
 def test_generations_only_advance(store: CacheStore) -> None:
     number, _ = store.put(EVERYBODY, entry("one"))
     for through, expected in ((9, 9), (5, 9), (12, 12)):
-        store.advance([number], through=through)
+        store.advance([number], through=Moment(through, through + 0.5))
         found = store.get(number)
         assert found is not None
-        assert found.valid_through == expected
+        assert found.valid_through == Moment(expected, expected + 0.5)
 
 
 def test_entries_by_scope(store: CacheStore) -> None:

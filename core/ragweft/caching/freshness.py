@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ragweft.caching.values import Evidence, Stored
     from ragweft.ledger.scope import Scopes
-    from ragweft.ledger.snapshot import Changes, Snapshot
+    from ragweft.ledger.snapshot import Changes, Moment, Snapshot
     from ragweft.retrieval.legs import Question
     from ragweft.types import Vector
 
@@ -38,7 +38,7 @@ SOON = 0.01
 DROPS = {
     "no evidence": "it was stored without what it rests on",
     "journal": "the ledger does not reach back to when it was last seen to hold",
-    "ledger": "the ledger is older than the entry: it was restored",
+    "ledger": "the ledger is another since it was last seen to hold: it was restored from a backup",
     "evidence": "a passage it rests on was changed or removed",
     "around": "the document of a passage it rests on was changed",
     "new": "a new passage comes near the question",
@@ -57,8 +57,8 @@ class Verdict:
 
     drop: str | None
     """One of `DROPS`; None: it still holds."""
-    through: int
-    """The generation it was judged at."""
+    through: Moment
+    """The commit it was judged at."""
     what: str = ""
     """Which row, or how many."""
     turned: bool = False
@@ -89,22 +89,20 @@ class Freshness:
         Raises:
             RagweftError: what is new could not be scored.
         """
-        now = snapshot.generation
+        now, since = snapshot.moment, stored.valid_through
         evidence = stored.entry.evidence
         if evidence is None:
             return Verdict(drop="no evidence", through=now)
-        if stored.valid_through > now:
-            return Verdict(drop="ledger", through=now)
-        if stored.valid_through < now and (gone := self._gone(snapshot, stored, evidence)) is not None:
+        if since != now and (gone := self._gone(snapshot, stored, evidence)) is not None:
             return gone
         if self._tuning(snapshot) != evidence.tuning:
             return Verdict(drop="tuning", through=now)
-        if stored.valid_through == now:
+        if since == now:
             return Verdict(drop=None, through=now)
         changed = _changed(snapshot, evidence)
         if changed > DRIFT * max(1, evidence.living):
             return Verdict(drop="drift", through=now, what=f"{changed:,} rows")
-        changes = snapshot.changes(stored.valid_through)
+        changes = snapshot.changes(since.generation)
         if changes.count > MANY:
             return Verdict(drop="many", through=now, what=f"{changes.count:,} rows")
         if changes.count and (what := self._near(snapshot, stored, evidence, changes)):
@@ -113,7 +111,10 @@ class Freshness:
 
     def _gone(self, snapshot: Snapshot, stored: Stored, evidence: Evidence) -> Verdict | None:
         """The verdict where what the entry was made from is not as it was, or nobody could tell any more."""
-        now, since = snapshot.generation, stored.valid_through
+        now, through = snapshot.moment, stored.valid_through
+        since = through.generation
+        if since > now.generation or snapshot.moment_of(since) != through:
+            return Verdict(drop="ledger", through=now)
         if int(snapshot.fact("floor")) > since:
             return Verdict(drop="journal", through=now)
         alive = {row for row, _, _ in snapshot.live(evidence.rows)}

@@ -18,6 +18,7 @@ from ragweft.caching.gate import Reading, doubts
 from ragweft.caching.hits import CacheHit, Level, Looked, Passed
 from ragweft.caching.table import Table
 from ragweft.errors import IndexDamaged, IndexLocked, ProviderError, RagweftError
+from ragweft.ledger.snapshot import Moment
 
 if TYPE_CHECKING:
     from ragweft.caching.likeness import Likeness
@@ -234,10 +235,10 @@ class Looking:
             passed.append(Passed(number=stored.number, query=entry.query, likeness=likeness, why=why))
             return None
         answer: Json = None
-        through = 0
+        through = stored.valid_through
         try:
             over = entry.expires is not None and entry.expires <= now
-            drop, what, through = ("expired", "", 0) if over else self._judged(stored, noting=dropping)
+            drop, what, through = ("expired", "", through) if over else self._judged(stored, noting=dropping)
             if not drop:
                 answer = json.loads(entry.payload, parse_constant=_refused)
         except (ValueError, RecursionError) as error:
@@ -256,7 +257,7 @@ class Looking:
             query=entry.query,
             age=max(0.0, now - entry.created),
             saved=entry.cost,
-            through=through,
+            through=through.generation,
         )
 
     def _drop_if_free(self, number: int, why: str) -> None:
@@ -266,8 +267,8 @@ class Looking:
         except (IndexLocked, IndexDamaged) as error:
             _log.warning("an entry that is %s could not be dropped: %s", why, error)
 
-    def _judged(self, stored: Stored, *, noting: bool) -> tuple[str, str, int]:
-        """Why the entry is stale, and what shows it, empty if it is not; and the generation judged at."""
+    def _judged(self, stored: Stored, *, noting: bool) -> tuple[str, str, Moment]:
+        """Why the entry is stale, and what shows it, empty if it is not; and the commit judged at."""
         with self._watch.ledger.snapshot() as snapshot:
             verdict = self._watch.freshness.judge(snapshot, stored)
         evidence = stored.entry.evidence
@@ -278,11 +279,11 @@ class Looking:
             return "", "", verdict.through
         if evidence is not None and (turned or verdict.drop in LOOKED_INTO):
             # What may have made it stale did not, if a search finds the very rows again.
-            fresh = self._watch.anew(evidence, since=stored.valid_through)
+            fresh = self._watch.anew(evidence, since=stored.valid_through.generation)
             if fresh is not None:
                 if noting:
                     self._renew(stored.number, fresh)
-                return "", "", fresh.generation
+                return "", "", Moment(fresh.generation, fresh.committed)
         return f"stale, {verdict.drop or 'drift'}", verdict.what, verdict.through
 
     def _renew(self, number: int, evidence: Evidence) -> None:

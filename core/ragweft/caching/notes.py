@@ -13,6 +13,7 @@ from ragweft.errors import RagweftError
 
 if TYPE_CHECKING:
     from ragweft.caching.store import CacheStore
+    from ragweft.ledger.snapshot import Moment
 
 __all__ = ["Notes"]
 
@@ -29,8 +30,8 @@ class _Page:
     """Of what was noted since the last try to write."""
     served: Counter[int] = field(default_factory=Counter[int])
     tally: dict[str, tuple[int, Cost]] = field(default_factory=dict[str, tuple[int, Cost]])
-    held: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
-    """Generation to the entries that were seen to hold at it."""
+    held: dict[Moment, set[int]] = field(default_factory=dict["Moment", set[int]])
+    """Commit to the entries that were seen to hold at it."""
 
 
 class Notes:
@@ -54,8 +55,8 @@ class Notes:
         if full:
             self.flush()
 
-    def held(self, number: int, *, through: int) -> None:
-        """An entry was seen to hold up to a generation."""
+    def held(self, number: int, *, through: Moment) -> None:
+        """An entry was seen to hold up to a commit."""
         with self._lock:
             self._page.held.setdefault(through, set()).add(number)
 
@@ -70,8 +71,8 @@ class Notes:
             page.held.clear()
             page.served.clear()
         try:
-            for generation, numbers in page.held.items():
-                self._store.advance(numbers, through=generation)
+            for through, numbers in page.held.items():
+                self._store.advance(numbers, through=through)
             self._store.note(page.served, page.tally)
         except RagweftError as error:
             _log.warning("what the cache did could not be written down yet: %s", error)
@@ -87,5 +88,5 @@ class Notes:
                 before, cost = mine.tally.get(what, (0, Cost()))
                 mine.tally[what] = before + times, cost + saved
             mine.served.update(page.served)
-            for generation, numbers in page.held.items():
-                mine.held.setdefault(generation, set()).update(numbers)
+            for through, numbers in page.held.items():
+                mine.held.setdefault(through, set()).update(numbers)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ragweft.caching.parlance import Spoken
 from ragweft.caching.values import Cost, Entry, Evidence, Stored
+from ragweft.ledger.snapshot import Moment
 
 if TYPE_CHECKING:
     from sqlalchemy import Row
@@ -84,7 +85,8 @@ def stored_in(row: Row[Any]) -> Stored:
         created=row.created,
         expires=row.expires,
     )
-    return Stored(number=row.number, entry=entry, valid_through=row.valid_through, threshold=row.threshold)
+    through = Moment(row.valid_through, row.committed)
+    return Stored(number=row.number, entry=entry, valid_through=through, threshold=row.threshold)
 
 
 def _evidence(said: dict[str, Any]) -> Evidence:
@@ -92,6 +94,7 @@ def _evidence(said: dict[str, Any]) -> Evidence:
     return Evidence(
         rows=tuple(said["rows"]),
         generation=said["generation"],
+        committed=said["committed"],
         floors=said["floors"],
         legs=tuple(said["legs"]),
         asked=said["asked"],

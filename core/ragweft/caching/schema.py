@@ -40,6 +40,7 @@ entries = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("evidence", Text),
     Column("valid_through", Integer, nullable=False),
+    Column("committed", Float, nullable=False),
     Column("created", Float, nullable=False),
     Column("expires", Float),
     Column("used", Float, nullable=False),
@@ -54,8 +55,8 @@ entries = Table(
     sqlite_autoincrement=True,
 )
 """`query` is UTF-8 in which a lone surrogate stays what it is, `key` the digest of the normalised query,
-`spoken` its tokens, `evidence` the JSON of an `Evidence`, `payload` compressed; `worth` is what decides who
-goes first."""
+`spoken` its tokens, `valid_through` and `committed` a `Moment` of the ledger, `evidence` the JSON of an
+`Evidence`, `payload` compressed; `worth` is what decides who goes first."""
 
 Index("entries_scope", entries.c.scope, entries.c.number)
 Index("entries_worth", entries.c.worth)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from ragweft.caching.values import Entry, Evidence, Stored
+    from ragweft.ledger.snapshot import Moment
 
 __all__ = ["CacheStore", "Eviction", "Limits", "Listed", "open_store"]
 
@@ -158,6 +159,7 @@ class CacheStore:
             "payload": payload,
             "evidence": None if evidence is None else json.dumps(asdict(evidence)),
             "valid_through": 0 if evidence is None else evidence.generation,
+            "committed": 0.0 if evidence is None else evidence.committed,
             "created": entry.created,
             "expires": entry.expires,
             "used": entry.created,
@@ -184,9 +186,12 @@ class CacheStore:
         self._file.checkpoint()
         return int(made), evicted
 
-    def advance(self, numbers: Iterable[int], *, through: int) -> None:
-        """Note that the evidence of these holds up to a generation; one that is farther stays so."""
-        rows = [{"b_number": number, "b_through": through} for number in numbers]
+    def advance(self, numbers: Iterable[int], *, through: Moment) -> None:
+        """Note that the evidence of these holds up to a commit; one that is farther stays so."""
+        rows = [
+            {"b_number": number, "b_through": through.generation, "b_committed": through.committed}
+            for number in numbers
+        ]
         if rows:
             with self._file.write() as connection:
                 connection.execute(_ADVANCE, rows)
@@ -196,7 +201,8 @@ class CacheStore:
         noted = update(entries).where(entries.c.number == number)
         with self._file.write(patience=QUICK) as connection:
             said = json.dumps(asdict(evidence))
-            connection.execute(noted.values(evidence=said, valid_through=evidence.generation))
+            through = {"valid_through": evidence.generation, "committed": evidence.committed}
+            connection.execute(noted.values(evidence=said, **through))
 
     def note(self, served: Mapping[int, int], tally: Mapping[str, tuple[int, Cost]]) -> None:
         """Count hits by entry, and what happened: what, to how often and what that saved."""
@@ -318,8 +324,8 @@ def open_store(path: Path | None, *, limits: Limits) -> CacheStore:
 
 # Written out: these few are asked at every look, and SQLAlchemy needs as long for one as SQLite for ten.
 _ENTRY = (
-    "SELECT number, query, vector, spoken, payload, evidence, valid_through, created, expires, ms, tokens, "
-    "usd, threshold FROM entries WHERE "
+    "SELECT number, query, vector, spoken, payload, evidence, valid_through, committed, created, "
+    "expires, ms, tokens, usd, threshold FROM entries WHERE "
 )
 _ONE = f"{_ENTRY} number = ?"
 _ONE_IN = f"{_ENTRY} number = ? AND scope = (SELECT id FROM scopes WHERE digest = ?)"
@@ -355,7 +361,7 @@ _SERVED = (
 _ADVANCE = (
     update(entries)
     .where(entries.c.number == bindparam("b_number"), entries.c.valid_through < bindparam("b_through"))
-    .values(valid_through=bindparam("b_through"))
+    .values(valid_through=bindparam("b_through"), committed=bindparam("b_committed"))
 )
 
 

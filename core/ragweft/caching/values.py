@@ -13,6 +13,7 @@ from ragweft.errors import RagweftError
 from ragweft.types import digest_of
 
 if TYPE_CHECKING:
+    from ragweft.ledger.snapshot import Moment
     from ragweft.types import Json, Metadata, TokenIds, Vector
 
 __all__ = [
@@ -101,6 +102,8 @@ class Evidence:
     """Versions of the chunks it was made of: none of them may have died."""
     generation: int
     """Of the ledger, when it was made."""
+    committed: float = 0.0
+    """When that was committed, as `Moment` says."""
     floors: Mapping[str, float] = field(default_factory=dict[str, float])
     """Leg to the raw score of the last candidate it took: what is new and comes near this would be seen. A leg
     that is not here was exhausted, so that anything new may be seen."""
@@ -159,7 +162,7 @@ class Stored:
     number: int
     """Never used twice."""
     entry: Entry
-    valid_through: int
-    """The generation up to which its evidence was seen to hold."""
+    valid_through: Moment
+    """The commit up to which its evidence was seen to hold."""
     threshold: float | None = None
     """Below this likeness it is not served; None: as everybody. Feedback raises it."""

@@ -73,9 +73,11 @@ class Watch:
             return None
         with self.ledger.snapshot() as snapshot:
             born, living = snapshot.ever_born(), snapshot.count_live()
+            found_at = snapshot.moment_of(min(each.trace.generation for each in found))
         return Evidence(
             rows=tuple(dict.fromkeys(hit.row for each in found for hit in each if hit.row is not None)),
-            generation=min(each.trace.generation for each in found),
+            generation=found_at.generation,
+            committed=found_at.committed,
             floors=dict(first.floors) if alone else {},
             legs=tuple(leg for leg in first.legs if leg in self._legs) if alone else (),
             asked=first.asked if alone else "",

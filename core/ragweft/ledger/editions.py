@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["named_for", "sweep"]
 
-_OF_AN_EDITION = re.compile(r"(flat|chroma)(?:-(\d+))?(\.lock|\.damaged)?")
+_OF_AN_EDITION = re.compile(r"(flat|chroma)(?:-(\d+))?(\.lock|\.stamp|\.damaged)?")
 
 
 def named_for(name: str, edition: int) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 
 from ragweft.errors import IndexDamaged, IndexLocked, ProviderError
 from ragweft.ledger.locks import FolderLock, Timeout
+from ragweft.ledger.stamps import check_stamp, put_stamp
 
 if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
@@ -97,6 +98,7 @@ class Slot(Generic[F]):
         self._sole = sole
         # A sole follower's lock is held from opening to closing, whichever threads do that.
         self._lock = FolderLock(folder / f"{place or name}.lock", per_thread=not sole)
+        self._stamp = folder / f"{place or name}.stamp"
         self._owned = False
         self._follower: F | None = None
         # Held to open and close, never while rows are applied: searches go on meanwhile.
@@ -229,6 +231,7 @@ class Slot(Generic[F]):
 
     def _apply(self, follower: F, progress: Callable[[int, int], None] | None) -> None:
         since = follower.applied_generation
+        check_stamp(self._stamp, self._ledger, applied=since)
         with self._ledger.snapshot() as snapshot:
             if snapshot.edition != self._ledger.edition:
                 raise IndexLocked(f"{self._folder}: the index was made over meanwhile; open it again")
@@ -236,10 +239,11 @@ class Slot(Generic[F]):
                 return
             beyond = since > snapshot.generation
             outdated = 0 < since < int(snapshot.fact("floor"))
-            changes = snapshot.changes(since)
+            changes, moment = snapshot.changes(since), snapshot.moment
         if beyond or outdated:
             why = "is ahead of the ledger" if beyond else "lags behind the shortened journal"
             raise IndexDamaged(f"{self._folder}: {why}; it is rebuilt from the ledger")
+        put_stamp(self._stamp, moment)
         total = len(changes.added)
         none = np.empty(0, dtype=np.int64)
         for start in range(0, max(total, 1), _BATCH):
@@ -281,11 +285,14 @@ class Slot(Generic[F]):
             # Nobody waits for this thread; the next search meets the damage again and says so.
             _log.warning("%s could not be rebuilt: %s", self._folder, error)
 
-    def _opened(self) -> F:
+    def _opened(self, *, checked: bool = True) -> F:
         self._own()
         try:
             self._follower = self._opens(self._folder)
+            if checked:
+                check_stamp(self._stamp, self._ledger, applied=self._follower.applied_generation)
         except IndexDamaged:
+            self._close()
             raise
         except BaseException:
             self._disown()  # somebody else may have what it takes
@@ -297,8 +304,12 @@ class Slot(Generic[F]):
         try:
             return self._opened()
         except IndexDamaged as error:
-            self._set_aside(str(error))
-            return self._opened()
+            if self._clear is None:
+                self._set_aside(str(error))
+                return self._opened()
+            opened = self._opened(checked=False)
+            self._replace(str(error))
+            return opened
 
     def _replace(self, reason: str) -> None:
         with self._guard:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from sqlalchemy import Connection, RowMapping, bindparam, func, select
@@ -137,7 +137,16 @@ _INPUTS = (
     .where(_asked(chunks.c.row))
     .order_by(chunks.c.row)
 )
+_COMMITTED = "SELECT committed FROM journal WHERE generation = ?"
 _DIGESTS = select(chunks.c.row, chunks.c.digest).where(_asked(chunks.c.row)).order_by(chunks.c.row)
+
+
+class Moment(NamedTuple):
+    """A commit. Its number alone is no name: a ledger restored from a backup gives the same numbers again."""
+
+    generation: int
+    committed: float
+    """Seconds since 1970; 0: nothing had been committed yet."""
 
 
 class Snapshot:
@@ -150,6 +159,16 @@ class Snapshot:
     def fact(self, name: str) -> str:
         """A single value of the ledger."""
         return str(self._connection.execute(_FACT, {"name": name}).scalar_one())
+
+    @cached_property
+    def moment(self) -> Moment:
+        """The last commit."""
+        return self.moment_of(self.generation)
+
+    def moment_of(self, generation: int) -> Moment:
+        """The commit of that number."""
+        found = self._connection.exec_driver_sql(_COMMITTED, (generation,))
+        return Moment(generation, float(found.scalar() or 0.0))
 
     @cached_property
     def edition(self) -> int:
