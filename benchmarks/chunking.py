@@ -53,8 +53,7 @@ LATE = """## Late chunking: {held}, chunks of {size} tokens
 
 One vector a chunk, once from the chunk alone and once pooled from the tokens of the whole document (in windows of
 what the model reads: 256 tokens, which is little more than one chunk; models of 8,192 do more with it and were not
-here). The same cut, the same words, the same search; a part of the documents, for the model takes a minute a MB and
-core at best.
+here). The same chunker, the same words, the same search; a part of the documents, for the model takes minutes a MB.
 """
 WHY = """## Why no chunker beats LangChain's by more than chance
 
