@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -159,4 +160,5 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _beyond_use(error: IndexDamaged) -> bool:
     """Whether the file itself is damaged, not one entry, and not the disk."""
     cause = error.__cause__
-    return isinstance(cause, DBAPIError) and any(said in str(cause.orig).lower() for said in _BEYOND_USE)
+    reason = cause.orig if isinstance(cause, DBAPIError) else cause
+    return isinstance(reason, sqlite3.Error) and any(said in str(reason).lower() for said in _BEYOND_USE)

@@ -16,11 +16,9 @@ from ragweft.caching.values import Cost, Entry, Evidence, Stored
 from ragweft.ledger.snapshot import Moment
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
-
     from ragweft.types import TokenIds, Vector, Vectors
 
-__all__ = ["LONGEST", "UNREADABLE", "UTF8", "Listed", "listed_in", "stored_in", "tokens_in"]
+__all__ = ["LONGEST", "UNREADABLE", "UTF8", "EntryRow", "Listed", "listed_in", "stored_in", "tokens_in"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +63,26 @@ def listed_in(rows: Sequence[Any]) -> Listed:
     )
 
 
-def stored_in(row: Row[Any]) -> Stored:
+class EntryRow(NamedTuple):
+    """What is read of a row of `entries`, by the names of its columns; a damaged one may hold anything."""
+
+    number: int
+    query: bytes
+    vector: bytes
+    spoken: bytes
+    payload: bytes
+    evidence: str | None
+    valid_through: int
+    committed: float
+    created: float
+    expires: float | None
+    ms: float
+    tokens: int
+    usd: float
+    threshold: float | None
+
+
+def stored_in(row: EntryRow) -> Stored:
     """The entry of a row.
 
     Raises:

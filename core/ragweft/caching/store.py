@@ -24,16 +24,14 @@ from sqlalchemy.dialects.sqlite import insert
 from ragweft.caching.file import PATIENT, QUICK, CacheFile, set_aside
 from ragweft.caching.leases import Leases
 from ragweft.caching.room import added, clock, forget, held, make_room, saving, set_fact, worth
-from ragweft.caching.rows import LONGEST, UNREADABLE, UTF8, Listed, listed_in, stored_in
+from ragweft.caching.rows import LONGEST, UNREADABLE, UTF8, EntryRow, Listed, listed_in, stored_in
 from ragweft.caching.schema import entries, facts, rows_used, scopes, tallies
 from ragweft.caching.values import Cost, Scope, normalised
 from ragweft.errors import IndexDamaged, IndexLocked, RagweftError
-from ragweft.ledger.database import MEMORY, in_batches
+from ragweft.ledger.database import MEMORY, first, in_batches
 from ragweft.types import digest_of
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
-
     from ragweft.caching.values import Entry, Evidence, Stored
     from ragweft.ledger.snapshot import Moment
 
@@ -91,10 +89,10 @@ class CacheStore:
     def glance(self, scope: Scope, query: str, *, fact: str) -> Glance:
         """What every look begins with, in one read: three take as long as the rest of it."""
         with self._file.read() as connection:
-            row = connection.exec_driver_sql(_EXACT, (scope.digest, _key(query))).first()
-            said = connection.exec_driver_sql(_FACT, (fact,)).scalar()
-            newest = connection.exec_driver_sql(_NEWEST).scalar()
-        return Glance(exact=self._read(row), fact=said, newest=int(newest or 0))
+            row = first(connection, _EXACT, (scope.digest, _key(query)))
+            said = first(connection, _FACT, (fact,))
+            newest = first(connection, _NEWEST)
+        return Glance(exact=self._read(row), fact=said and said[0], newest=newest[0] if newest else 0)
 
     def exact(self, scope: Scope, query: str) -> Stored | None:
         """The entry for the same words."""
@@ -111,7 +109,7 @@ class CacheStore:
     def newest(self) -> int:
         """The highest number so far: who knows the entries up to it knows all that were added."""
         with self._file.read() as connection:
-            return int(connection.exec_driver_sql(_NEWEST).scalar() or 0)
+            return int((first(connection, _NEWEST) or (0,))[0])
 
     def listed(self, scope: Scope, *, after: int = 0) -> Listed:
         """The entries of *scope* with a number higher than *after*, by number."""
@@ -293,12 +291,13 @@ class CacheStore:
 
     def _first(self, query: str, asked: tuple[Any, ...]) -> Stored | None:
         with self._file.read() as connection:
-            row = connection.exec_driver_sql(query, asked).first()
+            row = first(connection, query, asked)
         return self._read(row)
 
-    def _read(self, row: Row[Any] | None) -> Stored | None:
-        if row is None:
+    def _read(self, found: Any) -> Stored | None:
+        if found is None:
             return None
+        row = EntryRow._make(found)
         try:
             return stored_in(row)
         except UNREADABLE as error:
@@ -323,10 +322,7 @@ def open_store(path: Path | None, *, limits: Limits) -> CacheStore:
 
 
 # Written out: these few are asked at every look, and SQLAlchemy needs as long for one as SQLite for ten.
-_ENTRY = (
-    "SELECT number, query, vector, spoken, payload, evidence, valid_through, committed, created, "
-    "expires, ms, tokens, usd, threshold FROM entries WHERE "
-)
+_ENTRY = f"SELECT {', '.join(EntryRow._fields)} FROM entries WHERE "
 _ONE = f"{_ENTRY} number = ?"
 _ONE_IN = f"{_ENTRY} number = ? AND scope = (SELECT id FROM scopes WHERE digest = ?)"
 _EXACT = f"{_ENTRY} scope = (SELECT id FROM scopes WHERE digest = ?) AND key = ?"

@@ -41,6 +41,8 @@ _FEWEST = 100
 _HALF = _BITS // 128
 _COARSE = 20
 """How many times as many are looked for by half of the bits."""
+_SAMPLE = 8_000
+"""Values from which is guessed where a cut lies."""
 _PASSED_OVER = 256
 _U = np.uint64
 
@@ -67,7 +69,9 @@ class Table:
         self._size = 0
         self._numbers: NDArray[np.int64] = np.empty(0, np.int64)
         self._halves: NDArray[np.float16] = np.empty((0, 0), np.float16)
-        self._codes: NDArray[np.uint64] = np.empty((_BITS // 64, 0), np.uint64)
+        # The first half of the bits is read for every entry, the rest for some: each lies as it is read.
+        self._coarse: NDArray[np.uint64] = np.empty((_HALF, 0), np.uint64)
+        self._fine: NDArray[np.uint64] = np.empty((0, _HALF), np.uint64)
         self._questions: list[Spoken] = []
         self._parlance = Parlance()
         self._gone: set[int] = set()
@@ -132,7 +136,8 @@ class Table:
         own = self._numbers[: self._size]
         kept = np.flatnonzero(~np.isin(own, np.fromiter(self._gone, np.int64, len(self._gone))))
         self._size, self._gone = len(kept), set()
-        self._numbers, self._halves, self._codes = own[kept], self._halves[kept], self._codes[:, kept]
+        self._numbers, self._halves = own[kept], self._halves[kept]
+        self._coarse, self._fine = self._coarse[:, kept], self._fine[kept]
         self._questions = [self._questions[place] for place in kept.tolist()]
 
     def _append(self, listed: Listed) -> None:
@@ -145,55 +150,54 @@ class Table:
         places = slice(self._size, total)
         self._numbers[places] = listed.numbers
         self._halves[places] = listed.vectors
-        self._codes[:, places] = _signs(listed.vectors)
+        signs = _signs(listed.vectors)
+        self._coarse[:, places], self._fine[places] = signs[:, :_HALF].T, signs[:, _HALF:]
         self._questions.extend(listed.questions)
         self._parlance.add(listed.questions)
         self._size = total
 
     def _grow(self, room: int, dims: int) -> None:
         numbers, halves = np.empty(room, np.int64), np.empty((room, dims), np.float16)
-        codes = np.empty((_BITS // 64, room), np.uint64)
+        coarse, fine = np.empty((_HALF, room), np.uint64), np.empty((room, _HALF), np.uint64)
         if self._size:
             numbers[: self._size] = self._numbers[: self._size]
             halves[: self._size] = self._halves[: self._size]
-            codes[:, : self._size] = self._codes[:, : self._size]
-        self._numbers, self._halves, self._codes = numbers, halves, codes
+            coarse[:, : self._size] = self._coarse[:, : self._size]
+            fine[: self._size] = self._fine[: self._size]
+        self._numbers, self._halves, self._coarse, self._fine = numbers, halves, coarse, fine
 
     def _candidates(self, vector: Vector, n: int) -> NDArray[np.int64]:
         """Places of at least *n* entries, if there are so many, the nearest among them."""
         if self._size <= max(_EXACT, n) or len(vector) < _FEW_DIMS:
             return np.arange(self._size, dtype=np.int64)
-        asked = _signs(vector[np.newaxis])[:, 0]
-        codes = self._codes[:, : self._size]
-        # Half of the bits tell who may be among the nearest, all of them who is.
-        some = _least(_apart(codes[:_HALF], asked[:_HALF]), _COARSE * n)
-        return some[_least(_apart(codes[:, some], asked), n)]
-
-
-def _apart(codes: NDArray[np.uint64], asked: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """In how many bits each column of *codes* differs from *asked*."""
-    # A byte is enough: only a vector's very opposite overflows it, and is seen through when compared whole.
-    apart = ones(codes[0] ^ asked[0])
-    for own, other in zip(codes[1:], asked[1:], strict=True):
-        apart += ones(own ^ other)
-    return apart
+        asked = _signs(vector[np.newaxis])[0]
+        # Half of the bits tell who may be among the nearest, all of them who is. A byte is enough to count
+        # them: only a vector's very opposite overflows it, and is seen through when compared whole.
+        apart = ones(self._coarse[0, : self._size] ^ asked[0])
+        for word in range(1, _HALF):
+            apart += ones(self._coarse[word, : self._size] ^ asked[word])
+        some = _least(apart, min(_COARSE * n, self._size))
+        rest = ones(self._fine[some] ^ asked[_HALF:]).sum(axis=1, dtype=np.uint8)
+        return some[_least(apart[some] + rest, n)]
 
 
 def _least(values: NDArray[np.uint8], n: int) -> NDArray[np.int64]:
-    """Places of the *n* smallest values, and of all that equal the largest of them; *n* <= len(values)."""
-    low, high = -1, 255
-    while high - low > 1:  # bisected: to count every value takes three times as long
-        middle = (low + high) // 2
-        low, high = (low, middle) if np.count_nonzero(values <= middle) >= n else (middle, high)
-    return np.flatnonzero(values <= high)
+    """Places of the *n* smallest values, and of some more that are hardly larger; *n* <= len(values)."""
+    # Where the cut lies is guessed from a few, for to count every value takes longer than all the rest.
+    step = max(1, len(values) // _SAMPLE)
+    counts = np.cumsum(np.bincount(values[::step], minlength=256))
+    cut = int(np.searchsorted(counts, min(n / step, counts[-1])))
+    while np.count_nonzero(under := values <= cut) < n:
+        cut += 1
+    return np.flatnonzero(under)
 
 
 def _signs(vectors: Vectors) -> NDArray[np.uint64]:
-    """The signs of *vectors*, 64 to a number: shape (_BITS / 64, len(vectors))."""
+    """The signs of *vectors*, 64 to a number: shape (len(vectors), _BITS / 64)."""
     folded = _folded(vectors)
     bits = np.zeros((len(folded), _BITS), dtype=bool)
     bits[:, : folded.shape[1]] = folded > 0
-    return np.ascontiguousarray(np.packbits(bits, axis=1).view(np.uint64).T)
+    return np.packbits(bits, axis=1).view(np.uint64)
 
 
 def ones(words: NDArray[np.uint64]) -> NDArray[np.uint8]:

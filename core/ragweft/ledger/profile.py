@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
-from ragweft.ledger.database import if_there
+from ragweft.ledger.database import first, if_there
 from ragweft.ledger.schema import profiles
 from ragweft.types import Tuning
 
@@ -73,12 +73,12 @@ def change_profile(ledger: Ledger, change: Callable[[Profile | None], Profile | 
     ledger.change(rewrite)
 
 
-_NEWEST = select(func.max(profiles.c.id))
+_NEWEST = "SELECT max(id) FROM profiles"
 
 
 def newest_number(connection: Connection) -> int:
     """Which profile is the newest; 0 for none, also in an index made before there were any."""
-    return if_there(lambda: int(connection.execute(_NEWEST).scalar() or 0), 0)
+    return if_there(lambda: int(first(connection, _NEWEST)[0] or 0), 0)
 
 
 def read_profile(connection: Connection) -> Profile | None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 from sqlalchemy import Connection, RowMapping, bindparam, func, select
 
-from ragweft.ledger.database import in_batches
+from ragweft.errors import IndexDamaged
+from ragweft.ledger.database import first, in_batches
 from ragweft.ledger.profile import newest_number, read_profile
-from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, facts, metadatas
+from ragweft.ledger.schema import ALIVE, chunks, contexts, documents, metadatas
 from ragweft.places import unpacked_places
 from ragweft.types import Chunk, Document, Span, joined
 
@@ -96,7 +97,7 @@ def _asked(column: Any) -> Any:
 
 
 _own = chunks.alias()
-_FACT = select(facts.c.value).where(facts.c.name == bindparam("name"))
+_FACT = "SELECT value FROM facts WHERE name = ?"
 _LIVE = select(chunks.c.row, chunks.c.metadata, chunks.c.document).where(
     _asked(chunks.c.row), chunks.c.died == ALIVE
 )
@@ -137,6 +138,8 @@ _INPUTS = (
     .where(_asked(chunks.c.row))
     .order_by(chunks.c.row)
 )
+_LIVING = "SELECT count(*) FROM chunks WHERE died = ?"
+_EVER_BORN = "SELECT seq FROM sqlite_sequence WHERE name = 'chunks'"
 _COMMITTED = "SELECT committed FROM journal WHERE generation = ?"
 _DIGESTS = select(chunks.c.row, chunks.c.digest).where(_asked(chunks.c.row)).order_by(chunks.c.row)
 
@@ -158,7 +161,10 @@ class Snapshot:
 
     def fact(self, name: str) -> str:
         """A single value of the ledger."""
-        return str(self._connection.execute(_FACT, {"name": name}).scalar_one())
+        found = first(self._connection, _FACT, (name,))
+        if found is None:
+            raise IndexDamaged(f"ledger.db: has no {name}; restore it from a backup or sync into a new index")
+        return str(found[0])
 
     @cached_property
     def moment(self) -> Moment:
@@ -167,13 +173,12 @@ class Snapshot:
 
     def moment_of(self, generation: int) -> Moment:
         """The commit of that number."""
-        found = self._connection.exec_driver_sql(_COMMITTED, (generation,))
-        return Moment(generation, float(found.scalar() or 0.0))
+        return Moment(generation, (first(self._connection, _COMMITTED, (generation,)) or (0.0,))[0])
 
     @cached_property
     def edition(self) -> int:
         """How many times the index was made over by another recipe: tells its vector followers apart."""
-        return int(self._connection.execute(_FACT, {"name": "edition"}).scalar() or 0)
+        return int((first(self._connection, _FACT, ("edition",)) or (0,))[0])
 
     def live(self, rows: Sequence[int]) -> list[tuple[int, int, int]]:
         """Those of *rows* that are alive, each with the id of its metadata and the key of its document."""
@@ -310,13 +315,11 @@ class Snapshot:
 
     def count_live(self) -> int:
         """Living rows."""
-        query = select(func.count()).select_from(chunks).where(chunks.c.died == ALIVE)
-        return int(self._connection.execute(query).scalar_one())
+        return int(first(self._connection, _LIVING, (ALIVE,))[0])
 
     def ever_born(self) -> int:
         """Rows there ever were, the dead ones among them."""
-        found = self._connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'")
-        return int(found.scalar() or 0)
+        return int((first(self._connection, _EVER_BORN) or (0,))[0])
 
     def count_inputs(self, digests: Sequence[bytes]) -> int:
         """Living rows that were embedded from one of *digests*."""
