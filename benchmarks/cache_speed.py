@@ -113,7 +113,7 @@ def _cache(
     folder: Path, watch: Watch, embed: Callable[[str], Vector], embedder: StaticEmbedder
 ) -> SemanticCache:
     store = CacheStore(folder / "cache_speed.db", limits=Limits(entries=2 * ENTRIES, bytes=2**31))
-    return SemanticCache(store, watch, embed, Likeness(embedder), space="speed", within={})
+    return SemanticCache(store, watch, embed, Likeness(embedder), embedded="speed", within={})
 
 
 def _copied(file: Path, known: Sequence[str], embedder: StaticEmbedder) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from ragweft.caching.calls import Calls, plain
 from ragweft.caching.flights import WAIT
-from ragweft.caching.making import amake_answer, make_answer
+from ragweft.caching.making import amake_answer, keep_answer, make_answer
 from ragweft.caching.standard import CONFIDENCE, TARGET
 from ragweft.errors import InvalidFilter, RagweftError
 from ragweft.opening import as_uris
@@ -120,17 +120,10 @@ class Answers:
             RagweftError: the answer, or a part of *scope*, is not JSON.
         """
         found = (evidence,) if isinstance(evidence, Results) else tuple(evidence or ())
+        within = self._within(scope)
         with self.opened() as cache:
-            try:
-                rests_on = cache.watch.evidence(*found)
-            except RagweftError as error:
-                _log.warning("what an answer rests on could not be noted: %s", error)
-                rests_on = None
-            within, around = self._within(scope), self._around
-            number = cache.store(
-                query, answer, evidence=rests_on, scope=within, cost=cost, seconds=seconds, around=around
-            )
-        return number is not None
+            kept = partial(keep_answer, cache, query, answer, found, scope=within, cost=cost)
+            return kept(seconds=seconds, around=self._around)
 
     @overload
     def answers(
@@ -162,15 +155,15 @@ class Answers:
         `**kwargs`) and *scope* have to be equal for an answer to be served again. What it closes over is not
         looked at: name in *scope* what of that may differ, a model or a prompt's version. An argument is a part
         of the scope by its own name, so that `clear(scope={"tenant": "a"})` finds it. Of a method decorate
-        what is bound.
+        what is bound, with a *scope* that tells the object from others.
 
         The same question, asked again while somebody is at it, waits for that (`once`); an exception passes
         through, and nothing is kept.
 
         Raises:
             RagweftError: the function cannot be told from others, streams, takes no question, or a parameter
-                has the name of a part of the scope. When it is called: an argument or the answer is not JSON,
-                or it does not give an answer and its evidence.
+                has the name of a part of the scope. When it is called: an argument is not JSON, or it does not
+                give an answer and its evidence. An answer that is not JSON is given, and not kept.
         """
         if function is None:
             return partial(self._decorated, scope=scope, seconds=seconds, wait=wait)
@@ -200,7 +193,7 @@ class Answers:
             wait: seconds that others are waited for at most; then it is made all the same.
 
         Raises:
-            RagweftError: the answer, or a part of *scope*, is not JSON.
+            RagweftError: a part of *scope* is not JSON, or *make* gives no pair of an answer and its evidence.
             Exception: whatever *make* raises; nothing is kept.
         """
         with self._serving.use() as engine:
@@ -208,7 +201,7 @@ class Answers:
             found = cache.flights.once(
                 cache.key(query, scope=within),
                 partial(self._look, query, within),
-                partial(make_answer, make),
+                partial(make_answer, make, cache.era),
                 partial(self._keep, query, within, seconds),
                 told=cache.count,
                 wait=wait,
@@ -231,7 +224,7 @@ class Answers:
             found = await cache.flights.aonce(
                 cache.key(query, scope=within),
                 partial(self._look, query, within),
-                partial(amake_answer, make),
+                partial(amake_answer, make, cache.era),
                 partial(self._keep, query, within, seconds),
                 told=cache.count,
                 wait=wait,
@@ -357,7 +350,7 @@ class Answers:
             raise InvalidFilter("invalidate: an empty filter means everything; use clear()")
         uris = as_uris(source)
         with self.opened() as cache:
-            return cache.invalidate_of(ids=ids or (), sources=uris, where=where)
+            return cache.invalidate(ids=ids or (), sources=uris, where=where)
 
     def _decorated(
         self,
@@ -368,7 +361,7 @@ class Answers:
         seconds: float | None,
         wait: float,
     ) -> Callable[..., Any]:
-        calls = Calls(function, scope=self._settled(scope))
+        calls = Calls(function, scope=self._settled(scope), told=scope is not None)
         once = partial(self.once, seconds=seconds, wait=wait)
         return calls.decorated(function, once, partial(self.aonce, seconds=seconds, wait=wait))
 
@@ -377,10 +370,13 @@ class Answers:
             return cache.look(query, scope=within, counting=False, check=self._check)
 
     def _keep(self, query: str, within: Mapping[str, Json], seconds: float | None, made: Made) -> bool:
+        if made.lacking:
+            _log.warning("an answer that is not JSON (%s) is given, and not kept", made.lacking)
+            return False
         try:
-            return self.store(
-                query, made.answer, evidence=made.found, scope=within, cost=made.cost, seconds=seconds
-            )
+            with self.opened() as cache:
+                kept = partial(keep_answer, cache, query, made.answer, made.found, scope=within, cost=made.cost)
+                return kept(seconds=seconds, around=self._around, era=made.era)
         except RagweftError as error:  # the index was closed meanwhile, say: the answer is there
             _log.warning("an answer could not be kept: %s", error)
             return False

@@ -305,14 +305,15 @@ def build_cache(parts: Parts, hybrid: Hybrid) -> SemanticCache:
         eviction="lru" if settings.eviction == "lru" else "cost",
     )
     dense = next(leg for leg in hybrid.legs if isinstance(leg, DenseLeg))
+    space, embedding = str(parts.embedder.space), parts.recipe.embedding
     threshold = settings.threshold if isinstance(settings.threshold, float) else None
     return SemanticCache(
         open_store(None if parts.read_only else parts.folder / "cache.db", limits=limits),
         Watch(hybrid.legs, parts.ledger, parts.balance, search=hybrid.retrieve),
         dense.vector,
         Likeness(parts.vocabulary),
-        space=str(parts.embedder.space),
-        within={"index": parts.ledger.uuid, "recipe": parts.recipe.finding, "space": str(parts.embedder.space)},
+        embedded=" ".join(filter(None, (space, embedding.query_model, embedding.query_prompt))),
+        within={"index": parts.ledger.uuid, "recipe": parts.recipe.finding, "space": space},
         threshold=threshold if settings.semantic else 2.0,
         seconds=settings.seconds or None,
     )

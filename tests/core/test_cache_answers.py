@@ -94,7 +94,7 @@ def test_a_coroutine_is_asked_once(index: Index) -> None:
 
 def test_every_argument_tells_calls_apart(index: Index) -> None:
     work = Work(index)
-    answer = index.cache().answers(work.answer)
+    answer = index.cache().answers(scope={})(work.answer)
     calls: list[Callable[[], str]] = [
         lambda: answer(QUERY),
         lambda: answer(QUERY, tenant="b"),
@@ -121,21 +121,21 @@ def test_scope_and_function_tell_answers_apart(index: Index) -> None:
         return work.answer(question, tenant=tenant, style=style)
 
     several = [
-        index.cache().answers(work.answer),
+        index.cache().answers(scope={})(work.answer),
         index.cache().answers(scope={"model": "x"})(work.answer),
         index.cache().answers(scope={"model": "y"})(work.answer),
-        index.cache(scope={"model": "z"}).answers(work.answer),
+        index.cache(scope={"model": "z"}).answers(scope={})(work.answer),
         index.cache().answers(other),
     ]
     assert len({answer(QUERY) for answer in several}) == len(several)
     # What is given in two ways is the same scope.
-    assert index.cache(scope={"model": "x"}).answers(work.answer)(QUERY) == several[1](QUERY)
+    assert index.cache(scope={"model": "x"}).answers(scope={})(work.answer)(QUERY) == several[1](QUERY)
     assert len(work.done) == len(several)
 
 
 def test_an_argument_is_a_part_of_the_scope_by_its_name(index: Index) -> None:
     work, cache = Work(index), index.cache()
-    answer = cache.answers(work.answer)
+    answer = cache.answers(scope={})(work.answer)
     for tenant in "ab":
         answer(QUERY, tenant=tenant)
     assert cache.clear(scope={"tenant": "a"}) == 1
@@ -159,7 +159,7 @@ def test_what_an_argument_becomes_later_is_another(index: Index) -> None:
 
 def test_arguments_that_cannot_be_compared_are_refused(index: Index) -> None:
     work = Work(index)
-    answer = index.cache().answers(work.answer)
+    answer = index.cache().answers(scope={})(work.answer)
     loop: list[object] = []
     loop.append(loop)
     for odd in (object(), float("nan"), {1: "a"}, {0: "a"}, {"a": b"x"}, {None: 1}, [index], loop):
@@ -281,14 +281,47 @@ def test_without_evidence_it_is_asked_again(index: Index) -> None:
     [
         ("alone", "evidence.*expected, not str"),
         (("a", "b"), "the evidence holds str"),
-        ((object(), None), "the answer is not JSON"),
-        (({1: "a"}, None), "the key 1 is no text"),
-        ((float("inf"), None), "inf is no JSON number"),
     ],
 )
 def test_what_a_function_gives_has_a_form(index: Index, given: Any, why: str) -> None:
     with pytest.raises(RagweftError, match=why):
         index.cache().once(QUERY, lambda: given)
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (object(), "object is none of its kinds"),
+        ({1: "a"}, "the key 1 is no text"),
+        (float("inf"), "inf is no JSON number"),
+    ],
+)
+def test_an_answer_that_cannot_be_kept_is_given(
+    index: Index, made: Any, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    given: Any = index.cache().once(QUERY, lambda: (made, index.search(QUERY)))
+    assert given is made
+    assert why in caplog.text
+    assert index.cache().lookup(QUERY) is None
+
+
+@pytest.mark.parametrize("forgotten", ["clear", "invalidate"])
+def test_what_was_begun_before_a_clear_is_not_kept(index: Index, forgotten: str) -> None:
+    cache, found = index.cache(), index.search(QUERY, k=1)
+    refused = cache.stats().refused.get("begun before a clear", 0)
+
+    def begun() -> tuple[str, Results]:
+        if forgotten == "clear":
+            index.cache(scope={"tenant": "b"}).clear()
+        else:
+            cache.invalidate(ids=[found[0].chunk.document_id])
+        return "what was to be forgotten", found
+
+    assert cache.once(QUERY, begun) == "what was to be forgotten"
+    assert cache.lookup(QUERY) is None
+    assert cache.stats().refused["begun before a clear"] == refused + 1
+    assert cache.once(QUERY, lambda: ("anew", found)) == "anew"
+    assert cache.once(QUERY, begun) == "anew"
 
 
 def test_the_first_gets_what_the_later_ones_get(index: Index) -> None:
@@ -322,7 +355,7 @@ def test_every_question_is_counted_once(own: Index) -> None:
 
 def test_an_edit_has_it_asked_anew(own: Index) -> None:
     work = Work(own)
-    answer = own.cache().answers(work.answer)
+    answer = own.cache().answers(scope={})(work.answer)
     first = answer(QUERY)
     own.add([Document(id="keys0", text=TOPICS["keys"].replace("ninety", "thirty"))])
     again = answer(QUERY)
@@ -332,7 +365,7 @@ def test_an_edit_has_it_asked_anew(own: Index) -> None:
 
 def test_it_lasts_as_long_as_it_is_told(index: Index) -> None:
     work = Work(index)
-    answer = index.cache().answers(seconds=0.05)(work.answer)
+    answer = index.cache().answers(scope={}, seconds=0.05)(work.answer)
     first = answer(QUERY)
     time.sleep(0.06)
     assert answer(QUERY) != first
@@ -359,7 +392,7 @@ class Crowd:
 
 def test_threads_that_ask_the_same_work_once(index: Index) -> None:
     crowd = Crowd(index, 8)
-    answer = index.cache().answers(crowd.slow)
+    answer = index.cache().answers(scope={})(crowd.slow)
     assert crowd.ask(lambda: answer(QUERY)) == ["answer 1"] * 8
     assert crowd.calls == 1
 
@@ -634,6 +667,9 @@ def test_what_an_object_or_a_partial_holds_is_not_mixed_up(index: Index) -> None
         index.cache().answers(scope={"tenant": tenant})(Bot(index, tenant).answer)(QUERY) for tenant in "abab"
     ]
     assert said == ["for a", "for b", "for a", "for b"]
+    for own in (Bot(index, "a").answer, functools.partial(Bot(index, "a").answer)):
+        with pytest.raises(RagweftError, match=r"Bot\.answer: belongs to an object.*say in scope="):
+            index.cache().answers(own)
 
     def ask(tenant: str, question: str) -> tuple[str, Results]:
         return f"for {tenant}", index.search(question)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -20,7 +21,10 @@ from ragweft.caching.parlance import Parlance, Spoken
 from ragweft.caching.standard import DEFAULT, Standard, read_standard
 from ragweft.caching.values import MEASURES, Measure
 from ragweft.embedding.static import StaticEmbedder
-from ragweft.errors import RagweftError
+from ragweft.errors import ProviderError, RagweftError
+
+if TYPE_CHECKING:
+    from ragweft.types import Vector
 
 STATIC = StaticEmbedder()
 LIKENESS = Likeness(STATIC)
@@ -134,6 +138,24 @@ def test_near_misses_that_the_gate_holds_back_are_no_reason_to_serve_anything() 
     found = calibrate(held, embed=STATIC.embed_query, likeness=LIKENESS)
     assert found.wrong == 0
     assert not found.semantic, "a gate says nothing of near-misses that it was not shown"
+
+
+def test_pairs_that_are_far_apart_are_told_from_near_misses() -> None:
+    near = calibrate(pairs(), embed=STATIC.embed_query, likeness=LIKENESS)
+    others = [pair.other for pair in pairs() if not pair.same]
+    shuffled = iter(others[7:] + others[:7])
+    far = [pair if pair.same else Pair(asked=pair.asked, other=next(shuffled), same=False) for pair in pairs()]
+    apart = calibrate(far, embed=STATIC.embed_query, likeness=LIKENESS)
+    assert near.nearer < 0.5 < 0.9 < apart.nearer
+    assert read_standard(apart.to_json()).nearer == apart.nearer
+
+
+def test_an_embedder_that_gives_no_numbers_is_told() -> None:
+    def embed(text: str) -> Vector:
+        return STATIC.embed_query(text) * (np.nan if "bee hive" in text else 1)
+
+    with pytest.raises(ProviderError, match=r"gives no numbers for '.*bee hive"):
+        calibrate(pairs(), embed=embed, likeness=LIKENESS)
 
 
 def test_too_few_near_misses_conclude_nothing() -> None:

@@ -46,7 +46,7 @@ def cache_of(opened: Opened, *, threshold: float | None = 0.9, seconds: float | 
         opened.watch,
         opened.embedder.embed_query,
         Likeness(opened.embedder),
-        space="s",
+        embedded="s",
         within={"index": opened.parts.ledger.uuid},
         threshold=threshold,
         seconds=seconds,

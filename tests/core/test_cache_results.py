@@ -54,7 +54,7 @@ def cache(opened: Opened) -> Iterator[SemanticCache]:
         opened.watch,
         opened.embedder.embed_query,
         Likeness(opened.embedder),
-        space="s",
+        embedded="s",
         within={"index": opened.parts.ledger.uuid},
         threshold=0.9,
     )

@@ -91,7 +91,7 @@ def test_a_tally_is_told_by_what_happened_and_why() -> None:
         "wrong": (1, Cost()),
         "checked": (6, Cost()),
     }
-    found = stats_of(tally, entries=7, size=900, limits=Limits(), standard=DEFAULT)
+    found = stats_of(tally, entries=7, size=900, limits=Limits(), standard=DEFAULT, before={})
     assert (found.exact, found.semantic, found.misses, found.failed) == (30, 10, 58, 2)
     assert (found.lookups, found.hit_rate) == (100, 0.4)
     assert found.saved == Cost(ms=100.0, tokens=4, usd=0.4)
@@ -105,14 +105,28 @@ def test_a_tally_is_told_by_what_happened_and_why() -> None:
     assert wrong.high == pytest.approx(at_most(1, 20, 0.975))
 
 
+def test_what_was_said_by_another_standard_is_not_counted() -> None:
+    tally = {"right": (30, Cost()), "wrong": (10, Cost())}
+    learnt = Standard(threshold=0.9, target=0.01, confidence=0.9, near_misses=500, wrong=2, upper=0.0106)
+
+    def wrong(**before: int) -> WrongHits | None:
+        return stats_of(tally, entries=0, size=0, limits=Limits(), standard=learnt, before=before).wrong_hits
+
+    some, none = wrong(right=20, wrong=10), wrong(right=30, wrong=10)
+    assert some is not None
+    assert none is not None
+    assert (some.basis, some.wrong, some.of) == ("feedback", 0, 10)
+    assert none.basis == "calibration"
+
+
 def test_without_feedback_the_calibration_says_how_often_it_is_wrong() -> None:
     learnt = Standard(threshold=0.9, target=0.01, confidence=0.9, near_misses=500, wrong=2, upper=0.0106)
-    found = stats_of({}, entries=0, size=0, limits=Limits(), standard=learnt)
+    found = stats_of({}, entries=0, size=0, limits=Limits(), standard=learnt, before={})
     assert found.wrong_hits == WrongHits(
         basis="calibration", wrong=2, of=500, share=0.004, low=0.0, high=0.0106, confidence=0.9
     )
-    assert stats_of({}, entries=0, size=0, limits=Limits(), standard=DEFAULT).wrong_hits is None
-    assert stats_of({}, entries=0, size=0, limits=Limits(), standard=EXACTLY).hit_rate == 0.0
+    assert stats_of({}, entries=0, size=0, limits=Limits(), standard=DEFAULT, before={}).wrong_hits is None
+    assert stats_of({}, entries=0, size=0, limits=Limits(), standard=EXACTLY, before={}).hit_rate == 0.0
 
 
 def test_an_index_tells_what_its_cache_did(index: Index) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -221,6 +222,18 @@ def test_generations_only_advance(store: CacheStore) -> None:
         found = store.get(number)
         assert found is not None
         assert found.valid_through == Moment(expected, expected + 0.5)
+
+
+def test_scopes_without_entries_go(store: CacheStore, tmp_path: Path) -> None:
+    others = [scope_of({"user": number}) for number in range(3)]
+    numbers = [store.put(scope, entry("one"))[0] for scope in others]
+    store.put(others[0], entry("one"))
+    store.drop(numbers[1:])
+    with closing(sqlite3.connect(tmp_path / "cache.db")) as database:
+        assert database.execute("SELECT count(*) FROM scopes").fetchone() == (1,)
+    assert [(scope.digest, held) for scope, held in store.scopes()] == [(others[0].digest, 1)]
+    assert store.put(others[1], entry("again"))[1] == 0
+    assert store.exact(others[1], "again") is not None
 
 
 def test_entries_by_scope(store: CacheStore) -> None:

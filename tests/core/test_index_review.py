@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -493,17 +494,46 @@ def test_documents_of_one_id_from_a_loader_are_named(tmp_path: Path, docs: Path)
 def test_a_commit_that_is_interrupted_says_so(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     from sqlalchemy import Connection
 
-    execute = Connection.exec_driver_sql
+    execute = Connection.execute
     armed = [True]
 
-    def interrupted(self: Connection, statement: str, *rest: Any) -> Any:
-        if statement == "COMMIT" and armed and armed.pop():
+    def interrupted(self: Connection, statement: Any, *rest: Any) -> Any:
+        if str(statement).startswith("INSERT INTO journal") and armed and armed.pop():
             self.invalidate()  # what SQLAlchemy does when Ctrl-C lands inside the statement
             raise KeyboardInterrupt
         return execute(self, statement, *rest)
 
-    monkeypatch.setattr(Connection, "exec_driver_sql", interrupted)
+    monkeypatch.setattr(Connection, "execute", interrupted)
     with pytest.raises(KeyboardInterrupt):
         index.add(Document(id="a", text="alpha"))
+    assert not armed
+    index.add(Document(id="b", text="alpha"))
+    assert [hit.chunk.document_id for hit in index.search("alpha")] == ["b"]
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_ctrl_c_around_the_end_of_a_transaction(
+    index: Index, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    from ragweft.ledger import database
+
+    armed = [True]
+
+    class Interrupted:
+        def __init__(self, driver: sqlite3.Connection) -> None:
+            self.driver = driver
+
+        def execute(self, statement: str, *rest: Any) -> Any:
+            if statement == "COMMIT" and self.driver.total_changes and armed and armed.pop():
+                if done:
+                    self.driver.execute(statement)
+                raise KeyboardInterrupt
+            return self.driver.execute(statement, *rest)
+
+    driver = database._driver
+    monkeypatch.setattr(database, "_driver", lambda connection: Interrupted(driver(connection)))
+    with pytest.raises(KeyboardInterrupt):
+        index.add(Document(id="a", text="alpha"))
+    assert not armed
     index.add(Document(id="b", text="alpha"))
     assert index.search("alpha")[0].chunk.document_id in ("a", "b")

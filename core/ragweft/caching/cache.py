@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["SemanticCache"]
 
 _log = logging.getLogger(__name__)
+_ERA = "era"
+_JUDGED = "judged before"
 
 
 class SemanticCache:
@@ -59,7 +62,7 @@ class SemanticCache:
         embed: Callable[[str], Vector],
         likeness: Likeness,
         *,
-        space: str,
+        embedded: str,
         within: Mapping[str, Json],
         threshold: float | None = None,
         seconds: float | None = None,
@@ -71,7 +74,7 @@ class SemanticCache:
             watch: the index the answers rest on.
             embed: question to vector.
             likeness: compares words.
-            space: of the vectors; what was calibrated holds for one.
+            embedded: how questions are embedded; what was calibrated holds for that.
             within: part of every scope: what of the index decides its answers.
             threshold: cosine from which on an entry is near enough; above 1: only the same words are served;
                 None: what was calibrated, or 0.95.
@@ -81,7 +84,7 @@ class SemanticCache:
         self._watch = watch
         self._embed = embed
         self._likeness = likeness
-        self._calibrated = f"standard {space}"
+        self._calibrated = f"standard {embedded}"
         self._within = dict(within)
         self._given = None if threshold is None else Standard(threshold=threshold)
         self._seconds = seconds
@@ -136,6 +139,10 @@ class SemanticCache:
         """
         if standard.measure != self.standard.measure:
             self._store.harden()
+        # What was said of hits by another standard tells nothing of those by this one.
+        tally = self.tally()
+        before = {what: tally[what][0] for what in ("right", "wrong") if what in tally}
+        self._store.set_fact(_JUDGED, json.dumps(before))
         self._store.set_fact(self._calibrated, standard.to_json())
 
     def lookup(
@@ -215,6 +222,17 @@ class SemanticCache:
         asked = self._scope(scope, kind)
         return self._looking.look(query, asked, self._bar(exactly), check=check, explaining=True)
 
+    def era(self) -> str:
+        """Another one after every `clear` and `invalidate`, in whichever process.
+
+        What was begun in an era and is stored in another might be what was to be forgotten.
+        """
+        try:
+            return self._store.fact(_ERA) or ""
+        except RagweftError as error:
+            _log.warning("the cache could not be asked: %s", error)
+            return "unknown"
+
     def store(
         self,
         query: str,
@@ -226,11 +244,13 @@ class SemanticCache:
         seconds: float | None = None,
         kind: Kind = "answer",
         around: bool = True,
+        era: str | None = None,
     ) -> int | None:
         """Keep *answer*; its number, or None if it could not be kept.
 
         *evidence* is what it rests on (`Watch.evidence`); without any it is not kept, for nobody could say when
         it is wrong. *around*: more of its documents may have been read than the passages, as `as_context` does.
+        Nor is it kept if *era*, that in which it was begun, is over.
 
         Raises:
             RagweftError: the answer is not JSON, or a part of *scope* cannot be compared.
@@ -238,6 +258,9 @@ class SemanticCache:
         asked = self._scope(scope, kind)
         if evidence is None or not query.strip():
             self._notes.count("refused no evidence")
+            return None
+        if era is not None and era != self.era():
+            self._notes.count("refused begun before a clear")
             return None
         try:
             payload = json.dumps(answer, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
@@ -301,27 +324,17 @@ class SemanticCache:
             RagweftError: the cache cannot be written; nothing is forgotten.
         """
         numbers = self._store.within({**self._within, **_named(scope)})
-        return self._looking.drop(numbers, "cleared")
+        return self._forget(numbers, "cleared")
 
-    def invalidate(self, rows: Sequence[int]) -> int:
-        """Forget the answers that rest on any of these versions of chunks; how many there were.
-
-        Raises:
-            RagweftError: the cache cannot be written; nothing is forgotten.
-        """
-        return self._looking.drop(self._store.resting_on(rows), "invalidated")
-
-    def invalidate_of(
-        self, *, ids: Sequence[str], sources: Sequence[str] | None, where: Metadata | None
-    ) -> int:
+    def invalidate(self, *, ids: Sequence[str], sources: Sequence[str] | None, where: Metadata | None) -> int:
         """Forget the answers that rest on chunks of these documents, from these URIs, or that satisfy *where*.
 
         Raises:
             InvalidFilter: *where* is malformed.
-            RagweftError: as `invalidate`.
+            RagweftError: the cache cannot be written; nothing is forgotten.
         """
-        used = self._store.rows_in_use()
-        return self.invalidate(self._watch.touching(used, ids=ids, sources=sources, where=where))
+        rows = self._watch.touching(self._store.rows_in_use(), ids=ids, sources=sources, where=where)
+        return self._forget(self._store.resting_on(rows), "invalidated")
 
     def scopes(self) -> list[Held]:
         """Every scope that has entries, those with the most first; also of what the index was before."""
@@ -333,13 +346,18 @@ class SemanticCache:
     def empty(self, scopes: Iterable[Scope]) -> int:
         """Forget everything in these scopes; how many entries there were."""
         numbers = [number for scope in scopes for number in self._store.numbers(scope)]
-        return self._looking.drop(numbers, "cleared")
+        return self._forget(numbers, "cleared")
 
     def stats(self) -> CacheStats:
         """What is held, and what happened so far, in every process."""
         entries, size = self._store.sizes()
         return stats_of(
-            self.tally(), entries=entries, size=size, limits=self._store.limits, standard=self.standard
+            self.tally(),
+            entries=entries,
+            size=size,
+            limits=self._store.limits,
+            standard=self.standard,
+            before=json.loads(self._store.fact(_JUDGED) or "{}"),
         )
 
     def tally(self) -> dict[str, tuple[int, Cost]]:
@@ -355,6 +373,11 @@ class SemanticCache:
         """Write down what is to be noted, and close the file. Idempotent."""
         self.flush()
         self._store.close()
+
+    def _forget(self, numbers: list[int], why: str) -> int:
+        # Before anything is forgotten: what is stored from now on, and was begun before, is not kept.
+        self._store.set_fact(_ERA, uuid.uuid4().hex)
+        return self._looking.drop(numbers, why)
 
     def _bar(self, exactly: bool) -> Callable[[str | None], Standard]:
         def bar(kept: str | None) -> Standard:

@@ -32,13 +32,21 @@ _FILLED = "partial"
 class Calls:
     """Reads calls of one function."""
 
-    def __init__(self, function: Callable[..., Any], *, scope: Mapping[str, Json]) -> None:
+    def __init__(self, function: Callable[..., Any], *, scope: Mapping[str, Json], told: bool) -> None:
         """*scope* is what the caller gave; no argument may have the name of one of its parts.
 
+        *told*: it was given for this very function, so that it says whose method it is, if it is an object's.
+
         Raises:
-            RagweftError: the function streams, has no name of its own, or no parameter for the question.
+            RagweftError: the function streams, has no name of its own, no parameter for the question, or is an
+                object's that nobody tells from others.
         """
         self.name = _name(function)
+        if not told and _of_an_object(function):
+            raise RagweftError(
+                f"{self.name}: belongs to an object, and those of two objects have one name; say in scope= "
+                "what tells their answers apart, or scope={} if nothing does"
+            )
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise RagweftError(
                 f"{self.name}: gives its answer in pieces; cache a function that returns it whole"
@@ -153,11 +161,24 @@ def _held(function: Callable[..., Any], name: str) -> dict[str, Json]:
         ) from None
 
 
-def _name(function: Callable[..., Any]) -> str:
-    """Which function that is, in every process that runs the same program."""
+def _of_an_object(function: Callable[..., Any]) -> bool:
+    """Whether what it answers may depend on an object: it is a method of one, or one itself."""
+    inner = _inner(function)
+    owner = getattr(inner, "__self__", None)
+    bound = owner is not None and not inspect.isclass(owner) and not inspect.ismodule(owner)
+    return bound or not hasattr(inner, "__qualname__")
+
+
+def _inner(function: Callable[..., Any]) -> Any:
     inner: Any = function
     while isinstance(inner, partial):
         inner = inner.func
+    return inner
+
+
+def _name(function: Callable[..., Any]) -> str:
+    """Which function that is, in every process that runs the same program."""
+    inner = _inner(function)
     if not hasattr(inner, "__qualname__"):
         inner = type(inner)
     name, module = str(inner.__qualname__), str(inner.__module__)

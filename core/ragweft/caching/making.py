@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from ragweft.caching.calls import plain
@@ -15,9 +18,12 @@ from ragweft.providers.metering import overheard
 from ragweft.types import Results
 
 if TYPE_CHECKING:
+    from ragweft.caching.cache import SemanticCache
     from ragweft.types import Json
 
-__all__ = ["Answerer", "Found", "Made", "amake_answer", "make_answer"]
+__all__ = ["Answerer", "Found", "Made", "amake_answer", "keep_answer", "make_answer"]
+
+_log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T", bound="Json")
@@ -42,14 +48,18 @@ class Answerer(Protocol):
 class Made:
     """An answer that was made."""
 
-    answer: Json
+    answer: Any
     """As it is read from the cache: whoever asks first gets the same as whoever asks later."""
     found: tuple[Results, ...]
     cost: Cost
+    era: str
+    """In which it was begun: `SemanticCache.era`."""
+    lacking: str = ""
+    """Why it cannot be kept: it is not JSON, and `answer` is what was made."""
 
 
 @contextmanager
-def _measured() -> Iterator[Callable[[object], Made]]:
+def _measured(era: str) -> Iterator[Callable[[object], Made]]:
     """Gives what makes a `Made` of an answer and its evidence, with what the block took so far.
 
     Tokens and dollars are what calls of ragweft's own were charged: searches, rerankers, models of
@@ -60,30 +70,58 @@ def _measured() -> Iterator[Callable[[object], Made]]:
 
         def made(answered: object) -> Made:
             answer, found = _read(answered)
+            lacking = ""
+            try:
+                answer = plain(answer)
+            except (ValueError, RecursionError) as error:
+                lacking = str(error)
             usage = sum((results.usage for results in found), meter.usage)
             ms = (time.perf_counter() - started) * 1000
-            return Made(answer=answer, found=found, cost=Cost(ms=ms, tokens=usage.tokens, usd=usage.usd))
+            cost = Cost(ms=ms, tokens=usage.tokens, usd=usage.usd)
+            return Made(answer=answer, found=found, cost=cost, era=era, lacking=lacking)
 
         yield made
 
 
-def make_answer(make: Callable[[], object]) -> Made:
-    """What *make* makes.
+def make_answer(make: Callable[[], object], era: Callable[[], str]) -> Made:
+    """What *make* makes, begun in *era*.
 
     Raises:
-        RagweftError: it is not JSON, or not an answer with its evidence.
+        RagweftError: it is not an answer with its evidence.
     """
-    with _measured() as made:
+    with _measured(era()) as made:
         return made(make())
 
 
-async def amake_answer(make: Callable[[], Awaitable[object]]) -> Made:
+async def amake_answer(make: Callable[[], Awaitable[object]], era: Callable[[], str]) -> Made:
     """As `make_answer`."""
-    with _measured() as made:
+    with _measured(await asyncio.to_thread(era)) as made:
         return made(await make())
 
 
-def _read(answered: Any) -> tuple[Json, tuple[Results, ...]]:
+def keep_answer(
+    cache: SemanticCache,
+    query: str,
+    answer: Json,
+    found: Sequence[Results],
+    *,
+    scope: Mapping[str, Json],
+    cost: Cost | None,
+    seconds: float | None,
+    around: bool,
+    era: str | None = None,
+) -> bool:
+    """Put an answer made of what was *found* into *cache*; whether it is there. See `SemanticCache.store`."""
+    try:
+        evidence = cache.watch.evidence(*found)
+    except RagweftError as error:
+        _log.warning("what an answer rests on could not be noted: %s", error)
+        evidence = None
+    kept = partial(cache.store, query, answer, evidence=evidence, scope=scope, cost=cost)
+    return kept(seconds=seconds, around=around, era=era) is not None
+
+
+def _read(answered: Any) -> tuple[Any, tuple[Results, ...]]:
     if not isinstance(answered, tuple) or len(answered) != 2:
         raise RagweftError(
             f"cache: (answer, evidence) was expected, not {type(answered).__name__}; evidence is what the "
@@ -95,9 +133,4 @@ def _read(answered: Any) -> tuple[Json, tuple[Results, ...]]:
         raise RagweftError(
             f"cache: the evidence holds {type(odd[0]).__name__}; give the results of searches, or None"
         )
-    try:
-        return plain(answer), found
-    except (ValueError, RecursionError) as error:
-        raise RagweftError(
-            f"cache: the answer is not JSON ({error}); give text, or what JSON can say"
-        ) from None
+    return answer, found

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from ragweft.caching.schema import entries, facts, rows_used
+from ragweft.caching.schema import entries, facts, rows_used, scopes
 from ragweft.ledger.database import in_batches
 
 if TYPE_CHECKING:
     from ragweft.caching.store import Limits
     from ragweft.caching.values import Cost
 
-__all__ = ["added", "clock", "forget", "held", "make_room", "saving", "set_fact", "worth"]
+__all__ = ["added", "clock", "forget", "held", "make_room", "saving", "set_fact", "sweep", "worth"]
 
 _ENTRIES, _BYTES = "held entries", "held bytes"
 _COUNTED = select(func.count(), func.coalesce(func.sum(entries.c.bytes), 0))
@@ -91,6 +91,12 @@ def set_fact(connection: Connection, name: str, value: str) -> None:
     """Set a single value."""
     setting = insert(facts).values(name=name, value=value)
     connection.execute(setting.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+
+def sweep(connection: Connection) -> None:
+    """Have the scopes go that have no entries any more: a scope may be a user who never comes again."""
+    some = select(entries.c.number).where(entries.c.scope == scopes.c.id)
+    connection.execute(delete(scopes).where(~some.exists()))
 
 
 def forget(connection: Connection, numbers: Sequence[int]) -> int:

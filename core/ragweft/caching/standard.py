@@ -44,6 +44,9 @@ class Standard:
     """Pairs with the same answer that were looked at."""
     served: int = 0
     """How many of them would have been served."""
+    nearer: float = 0.0
+    """Share of the near-misses whose question is much nearer to another one that was given, which has not its
+    answer. Where most are, they are hardly near-misses: nearer ones will come than the threshold knows of."""
     parlance: Parlance | None = None
     """How the questions it was calibrated with are put: a threshold holds for words counted as they were then.
     None: as those in the cache are."""

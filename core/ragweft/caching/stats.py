@@ -68,7 +68,7 @@ class CacheStats:
     wrong: int
     """Hits of which somebody said that they did not."""
     wrong_hits: WrongHits | None
-    """None: nothing is known. Then `feedback`, or a calibration, would tell."""
+    """By what was said since the last calibration, or by that. None: nothing is known yet."""
     other: Mapping[str, int]
     """Whatever else was counted."""
 
@@ -104,9 +104,18 @@ class Held:
 
 
 def stats_of(
-    tally: Mapping[str, tuple[int, Cost]], *, entries: int, size: int, limits: Limits, standard: Standard
+    tally: Mapping[str, tuple[int, Cost]],
+    *,
+    entries: int,
+    size: int,
+    limits: Limits,
+    standard: Standard,
+    before: Mapping[str, int],
 ) -> CacheStats:
-    """What a *tally* says, beside the *entries* and bytes that are held now."""
+    """What a *tally* says, beside the *entries* and bytes that are held now.
+
+    *before* is how often hits were judged "right" and "wrong" when another standard was in force.
+    """
     left = {what: times for what, (times, _) in tally.items()}
     dropped = _by_reason(left, "dropped")
     refused = _by_reason(left, "refused")
@@ -127,7 +136,8 @@ def stats_of(
         refused=refused,
         right=right,
         wrong=wrong,
-        wrong_hits=_judged(right, wrong) or _calibrated(standard),
+        wrong_hits=_judged(right - before.get("right", 0), wrong - before.get("wrong", 0))
+        or _calibrated(standard),
         other=left,
     )
 

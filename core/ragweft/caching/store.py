@@ -23,7 +23,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ragweft.caching.file import PATIENT, QUICK, CacheFile, set_aside
 from ragweft.caching.leases import Leases
-from ragweft.caching.room import added, clock, forget, held, make_room, saving, set_fact, worth
+from ragweft.caching.room import added, clock, forget, held, make_room, saving, set_fact, sweep, worth
 from ragweft.caching.rows import LONGEST, UNREADABLE, UTF8, EntryRow, Listed, listed_in, stored_in
 from ragweft.caching.schema import entries, facts, rows_used, scopes, tallies
 from ragweft.caching.values import Cost, Scope, normalised
@@ -181,6 +181,8 @@ class CacheStore:
                 used = [{"row": one, "entry": made} for one in dict.fromkeys(evidence.rows)]
                 connection.execute(insert(rows_used), used)
             evicted = make_room(connection, self.limits, keep=made)
+            if evicted:
+                sweep(connection)
         self._file.checkpoint()
         return int(made), evicted
 
@@ -243,7 +245,10 @@ class CacheStore:
     def drop(self, numbers: Sequence[int], *, patient: bool = True) -> int:
         """Forget entries; how many of them were there. Unless *patient*, who writes is not waited for long."""
         with self._file.write(patience=PATIENT if patient else QUICK) as connection:
-            return forget(connection, numbers)
+            gone = forget(connection, numbers)
+            if gone:
+                sweep(connection)
+            return gone
 
     def resting_on(self, rows: Sequence[int]) -> list[int]:
         """Numbers of the entries whose evidence holds one of *rows*."""
