@@ -58,7 +58,7 @@ class Answering:
         self._threads = threads
         self._writing: deque[Future[None]] = deque(maxlen=_WRITING)
         self._hybrid = build_hybrid(parts, threads)
-        self._cache = Once(partial(build_cache, parts, self._hybrid))
+        self._cache = Once(partial(build_cache, parts, self._hybrid, threads))
         self._library = LedgerLibrary(
             parts.ledger, parts.store, parts.vocabulary, language=parts.recipe.lexical.language
         )

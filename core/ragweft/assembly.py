@@ -21,6 +21,7 @@ from ragweft.ledger.scope import Scopes
 from ragweft.ledger.sparse_follower import SparseFollower
 from ragweft.ledger.vector_store import VectorStore
 from ragweft.protocols import SparseEmbedder, TokenEmbedder
+from ragweft.retrieval.asking import DEADLINE, vector_within
 from ragweft.retrieval.balance import Balance
 from ragweft.retrieval.hybrid import Hybrid
 from ragweft.retrieval.legs import DenseLeg, LexicalLeg, SparseLeg
@@ -290,7 +291,7 @@ def build_hybrid(parts: Parts, threads: Executor) -> Hybrid:
     )
 
 
-def build_cache(parts: Parts, hybrid: Hybrid) -> SemanticCache:
+def build_cache(parts: Parts, hybrid: Hybrid, threads: Executor) -> SemanticCache:
     """The cache beside the index: in memory where nothing can be written. A damaged file is set aside."""
     from ragweft.caching.cache import SemanticCache
     from ragweft.caching.likeness import Likeness
@@ -310,7 +311,7 @@ def build_cache(parts: Parts, hybrid: Hybrid) -> SemanticCache:
     return SemanticCache(
         open_store(None if parts.read_only else parts.folder / "cache.db", limits=limits),
         Watch(hybrid.legs, parts.ledger, parts.balance, search=hybrid.retrieve),
-        dense.vector,
+        lambda query: vector_within(DEADLINE, dense, query, threads),
         Likeness(parts.vocabulary),
         embedded=" ".join(filter(None, (space, embedding.query_model, embedding.query_prompt))),
         within={"index": parts.ledger.uuid, "recipe": parts.recipe.finding, "space": space},

@@ -19,15 +19,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragweft.retrieval.legs import Answer, Leg
+from ragweft.errors import ProviderError, RagweftError
+from ragweft.flow import Failed, Step, one, run
+from ragweft.retrieval.legs import Answer, DenseLeg, Leg
 from ragweft.types import Ranking
 
 if TYPE_CHECKING:
     from ragweft.ledger.ledger import Ledger
     from ragweft.ledger.scope import Scope
     from ragweft.ledger.snapshot import Snapshot
+    from ragweft.types import Vector
 
-__all__ = ["Settled", "aask", "ask", "complete", "deeper", "settled"]
+__all__ = ["DEADLINE", "Settled", "aask", "ask", "complete", "deeper", "settled", "vector_within"]
+
+DEADLINE = 10.0
+"""Seconds a leg has for its answer."""
 
 _DEEPER = 4
 """Factor by which a leg's list grows when too few of its candidates were admitted."""
@@ -60,6 +66,22 @@ async def aask(leg: Leg, text: str, n: int, scope: Scope, threads: Executor) -> 
     search = partial(question.search, n=n, among=scope.among)
     ranking = await asyncio.get_running_loop().run_in_executor(threads, search)
     return Answer(leg=leg, question=question, ranking=ranking, asked=n, ms=_since(started))
+
+
+def vector_within(seconds: float, leg: DenseLeg, query: str, threads: Executor) -> Vector:
+    """The vector *leg* compares with, as it would have been had in a search: nobody waits longer for it.
+
+    Raises:
+        ProviderError: the embedder failed, or has not answered by then.
+    """
+    if not leg.waits:
+        return leg.vector(query)
+    got = run(one(Step(call=partial(leg.vector, query), tolerant=True, seconds=seconds)), threads)
+    if not isinstance(got, Failed):
+        return got
+    if isinstance(got.error, RagweftError):
+        raise got.error
+    raise ProviderError(f"the question could not be embedded: {got.error}", retryable=True) from got.error
 
 
 def deeper(answer: Answer, scope: Scope) -> Answer:

@@ -16,7 +16,7 @@ from ragweft.flow import Failed, Flow, Step, arun, one, run
 from ragweft.ledger.profile import Profiles
 from ragweft.ledger.scope import Scope, Scopes
 from ragweft.places import cited
-from ragweft.retrieval.asking import aask, ask, complete, deeper, settled
+from ragweft.retrieval.asking import DEADLINE, aask, ask, complete, deeper, settled
 from ragweft.retrieval.balance import leg_weights
 from ragweft.retrieval.fusion import BOUNDED, fuse
 from ragweft.retrieval.legs import Answer
@@ -67,7 +67,7 @@ class Hybrid:
         rrf_k: int = 60,
         pool: int = 100,
         sparse_weight: float = 0.0,
-        deadline: float | None = 10.0,
+        deadline: float | None = DEADLINE,
     ) -> None:
         """*pool* candidates of each leg are fused as *balance* and *sparse_weight* say.
 
