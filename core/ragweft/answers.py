@@ -20,14 +20,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
-from ragweft.caching.calls import Calls, plain
+from ragweft.caching.calls import Calls, as_scope, plain
 from ragweft.caching.flights import WAIT
-from ragweft.caching.making import amake_answer, keep_answer, make_answer
+from ragweft.caching.making import amake_answer, keep_answer, make_answer, results_in
 from ragweft.caching.standard import CONFIDENCE, TARGET
 from ragweft.errors import InvalidFilter, RagweftError
 from ragweft.opening import as_uris
 from ragweft.progress import silent
-from ragweft.types import Results
 
 if TYPE_CHECKING:
     import os
@@ -63,7 +62,9 @@ class Answers:
     ) -> None:
         """Made by `Index.cache`."""
         self._serving = serving
-        self._scope = dict(scope)
+        self._scope = as_scope(scope)
+        if check is not None and not callable(check):
+            raise RagweftError(f"cache: check = {check!r} cannot be asked; give a function of two questions")
         self._check = check
         self._around = around
 
@@ -117,9 +118,9 @@ class Answers:
             seconds: how long it may be served; None: as `[cache] seconds` says.
 
         Raises:
-            RagweftError: the answer, or a part of *scope*, is not JSON.
+            RagweftError: the answer, or a part of *scope*, is not JSON, or an argument is of no use.
         """
-        found = (evidence,) if isinstance(evidence, Results) else tuple(evidence or ())
+        found = results_in(evidence)
         within = self._within(scope)
         with self.opened() as cache:
             kept = partial(keep_answer, cache, query, answer, found, scope=within, cost=cost)
@@ -391,4 +392,4 @@ class Answers:
             ) from None
 
     def _within(self, scope: Mapping[str, Json] | None) -> dict[str, Json]:
-        return {**self._scope, **(scope or {})}
+        return {**self._scope, **as_scope(scope)}

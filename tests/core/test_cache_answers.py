@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -322,6 +323,30 @@ def test_what_was_begun_before_a_clear_is_not_kept(index: Index, forgotten: str)
     assert cache.stats().refused["begun before a clear"] == refused + 1
     assert cache.once(QUERY, lambda: ("anew", found)) == "anew"
     assert cache.once(QUERY, begun) == "anew"
+
+
+def test_what_is_of_no_use_is_refused_in_a_line(index: Index) -> None:
+    cache: Any = index.cache()
+    found = index.search(QUERY)
+    for call, why in (
+        (lambda: cache.lookup(None), "the question has to be text, not NoneType"),
+        (lambda: cache.lookup(b"who"), "text, not bytes"),
+        (lambda: cache.store(7, "x", evidence=found), "text, not int"),
+        (lambda: cache.lookup(QUERY, scope="a"), "give its parts by name"),
+        (lambda: cache.lookup(QUERY, scope={1: "a"}), "give its parts by name"),
+        (lambda: cache.store(QUERY, "x", evidence="x"), "the evidence holds str"),
+        (lambda: cache.store(QUERY, "x", evidence=7), "the evidence holds int"),
+        (lambda: cache.store(QUERY, "x", evidence=found[0]), "the evidence holds Hit"),
+        (lambda: cache.store(QUERY, "x", evidence=found, cost=5), "cost = 5 is no Cost"),
+        (lambda: cache.store(QUERY, "x", evidence=found, seconds=-1), "give more than 0"),
+        (lambda: cache.store(QUERY, "x", evidence=found, seconds=float("nan")), "give more than 0"),
+        (lambda: index.cache(scope="a"), "give its parts by name"),  # type: ignore[arg-type]
+        (lambda: index.cache(check="x"), "give a function of two questions"),  # type: ignore[arg-type]
+        (lambda: cache.once(None, lambda: ("x", found)), "text, not NoneType"),
+    ):
+        with pytest.raises(RagweftError, match=re.escape(why)):
+            call()
+    assert cache.lookup(QUERY) is None
 
 
 def test_the_first_gets_what_the_later_ones_get(index: Index) -> None:

@@ -179,6 +179,7 @@ class SemanticCache:
             RagweftError: a part of *scope* cannot be compared.
         """
         asked = self._scope(scope, kind)
+        normalised(query)  # what is no text is no fault of the cache
         try:
             looked = self._looking.look(query, asked, self._bar(exactly), check=check)
         except RagweftError as error:
@@ -256,7 +257,7 @@ class SemanticCache:
             RagweftError: the answer is not JSON, or a part of *scope* cannot be compared.
         """
         asked = self._scope(scope, kind)
-        if evidence is None or not query.strip():
+        if evidence is None or not normalised(query):
             self._notes.count("refused no evidence")
             return None
         if era is not None and era != self.era():

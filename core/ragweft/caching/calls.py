@@ -20,7 +20,7 @@ from ragweft.errors import RagweftError
 if TYPE_CHECKING:
     from ragweft.types import Json
 
-__all__ = ["Calls", "plain"]
+__all__ = ["Calls", "as_scope", "plain"]
 
 P = ParamSpec("P")
 _OWN = "function"
@@ -114,6 +114,19 @@ class Calls:
                         "whether it is equal; close over it, or hold it by functools.partial"
                     ) from None
         return question, scope
+
+
+def as_scope(given: object) -> dict[str, Json]:
+    """What is *given* as a scope; None: nothing.
+
+    Raises:
+        RagweftError: its parts have no names.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise RagweftError(f"cache scope {given!r}: give its parts by name, scope={{'tenant': 'a'}}")
+    return dict(given)
 
 
 def plain(value: object) -> Json:

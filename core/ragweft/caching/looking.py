@@ -17,6 +17,7 @@ from ragweft.caching.freshness import LOOKED_INTO
 from ragweft.caching.gate import Reading, doubts
 from ragweft.caching.hits import CacheHit, Level, Looked, Passed
 from ragweft.caching.table import Table
+from ragweft.caching.values import normalised
 from ragweft.errors import IndexDamaged, IndexLocked, ProviderError, RagweftError
 from ragweft.ledger.snapshot import Moment
 
@@ -92,7 +93,7 @@ class Looking:
             RagweftError: the store or the index cannot be read.
             ProviderError: the embedder failed.
         """
-        if not query.strip():
+        if not normalised(query):
             return Looked(hit=None, why="there is no question")
         passed: list[Passed] = []
         glance = self._store.glance(scope, query, fact=self._fact)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 from ragweft.caching.calls import plain
 from ragweft.caching.values import Cost
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ragweft.caching.cache import SemanticCache
     from ragweft.types import Json
 
-__all__ = ["Answerer", "Found", "Made", "amake_answer", "keep_answer", "make_answer"]
+__all__ = ["Answerer", "Found", "Made", "amake_answer", "keep_answer", "make_answer", "results_in"]
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +111,15 @@ def keep_answer(
     around: bool,
     era: str | None = None,
 ) -> bool:
-    """Put an answer made of what was *found* into *cache*; whether it is there. See `SemanticCache.store`."""
+    """Put an answer made of what was *found* into *cache*; whether it is there. See `SemanticCache.store`.
+
+    Raises:
+        RagweftError: the cost or the seconds are none, or as there.
+    """
+    if cost is not None and not isinstance(cost, Cost):
+        raise RagweftError(f"cache: cost = {cost!r} is no Cost of ragweft.caching.values; give ms, tokens, usd")
+    if seconds is not None and not seconds > 0:
+        raise RagweftError(f"cache: seconds = {seconds!r}; give more than 0, or None: as [cache] seconds says")
     try:
         evidence = cache.watch.evidence(*found)
     except RagweftError as error:
@@ -128,9 +136,22 @@ def _read(answered: Any) -> tuple[Any, tuple[Results, ...]]:
             "searches found, or None"
         )
     answer, evidence = answered
-    found = (evidence,) if isinstance(evidence, Results) else tuple(evidence or ())
+    return answer, results_in(evidence)
+
+
+def results_in(evidence: Found) -> tuple[Results, ...]:
+    """What is given as evidence, one by one.
+
+    Raises:
+        RagweftError: it is something else.
+    """
+    found: tuple[object, ...]
+    if evidence is None or isinstance(evidence, Results):
+        found = () if evidence is None else (evidence,)
+    else:
+        found = tuple(evidence) if isinstance(evidence, Iterable) else (evidence,)
     if odd := [each for each in found if not isinstance(each, Results)]:
         raise RagweftError(
             f"cache: the evidence holds {type(odd[0]).__name__}; give the results of searches, or None"
         )
-    return answer, found
+    return cast("tuple[Results, ...]", found)

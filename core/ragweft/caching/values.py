@@ -85,7 +85,12 @@ def normalised(query: str) -> str:
     the capital of a first word that is a word of grammar. Case means something everywhere else, and so does
     width: "what is IT" and "what is it" are two questions. Those that differ by no more are near each other in
     meaning, too, and are looked at there.
+
+    Raises:
+        RagweftError: it is no text.
     """
+    if not isinstance(query, str):
+        raise RagweftError(f"cache: the question has to be text, not {type(query).__name__}")
     plain = _SPACES.sub(" ", unicodedata.normalize("NFC", query)).strip()
     plain = _END.sub("", plain).lstrip("¿") or plain
     first, _, rest = plain.partition(" ")
