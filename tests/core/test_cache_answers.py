@@ -375,7 +375,7 @@ def test_every_question_is_counted_once(own: Index) -> None:
     for question in (QUERY, QUERY, "how is bread and butter pudding baked"):
         cache.once(question, lambda question=question: ("said", own.search(question)))  # type: ignore[misc]
     stats = cache.stats()
-    assert (stats.exact, stats.semantic, stats.misses, stats.failed) == (1, 0, 2, 0)
+    assert (stats.looks.exact, stats.looks.semantic, stats.looks.misses, stats.looks.failed) == (1, 0, 2, 0)
 
 
 def test_an_edit_has_it_asked_anew(own: Index) -> None:

@@ -227,7 +227,7 @@ def test_a_read_only_index_has_its_own(folder: Path) -> None:
         assert asked(NEAR) == "answer 1"
         assert other.cache().lookup(QUERY) is None
         stats = index.cache().stats()
-        assert (stats.entries, stats.exact + stats.misses, stats.semantic) == (1, 6, 1)
+        assert (stats.entries, stats.looks.exact + stats.looks.misses, stats.looks.semantic) == (1, 6, 1)
         assert index.cache().invalidate(ids=[hit.chunk.document_id for hit in index.search(QUERY)]) == 1
         assert asked(QUERY) == "answer 2"
     assert not list(folder.glob("cache.db*"))

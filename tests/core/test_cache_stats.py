@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cache_made import QUERY, corpus
-from ragweft import Index
+from ragweft import Document, Index
 from ragweft.caching.estimate import at_least, at_most
 from ragweft.caching.standard import DEFAULT, EXACTLY, Standard
 from ragweft.caching.stats import WrongHits, stats_of
@@ -92,8 +92,8 @@ def test_a_tally_is_told_by_what_happened_and_why() -> None:
         "checked": (6, Cost()),
     }
     found = stats_of(tally, entries=7, size=900, limits=Limits(), standard=DEFAULT, before={})
-    assert (found.exact, found.semantic, found.misses, found.failed) == (30, 10, 58, 2)
-    assert (found.lookups, found.hit_rate) == (100, 0.4)
+    assert (found.looks.exact, found.looks.semantic, found.looks.misses, found.looks.failed) == (30, 10, 58, 2)
+    assert (found.looks.total, found.looks.hit_rate) == (100, 0.4)
     assert found.saved == Cost(ms=100.0, tokens=4, usd=0.4)
     assert list(found.dropped.items()) == [("expired", 5), ("stale, new", 2)]
     assert found.refused == {"no evidence": 3, "": 1}
@@ -103,6 +103,19 @@ def test_a_tally_is_told_by_what_happened_and_why() -> None:
     assert (wrong.basis, wrong.wrong, wrong.of, wrong.share) == ("feedback", 1, 20, 0.05)
     assert wrong.low == pytest.approx(at_least(1, 20, 0.975))
     assert wrong.high == pytest.approx(at_most(1, 20, 0.975))
+
+
+def test_looks_of_searches_are_told_from_those_for_answers(tmp_path: Path) -> None:
+    recipe = Recipe(cache=Cache(results="semantic"))
+    with Index.open(tmp_path / "kb", recipe=recipe) as index:
+        index.add(Document(id="a", text="Keys are rotated every ninety days."))
+        for _ in range(3):
+            index.cache().once("when are keys rotated", lambda: ("a", index.search("when are keys rotated")))
+        index.search("when are keys rotated")
+        found = index.cache().stats()
+    assert (found.answers.exact, found.answers.misses) == (2, 1)
+    assert (found.searches.exact, found.searches.misses) == (1, 1)
+    assert (found.looks.total, found.looks.hit_rate) == (5, 0.6)
 
 
 def test_what_was_said_by_another_standard_is_not_counted() -> None:
@@ -126,19 +139,19 @@ def test_without_feedback_the_calibration_says_how_often_it_is_wrong() -> None:
         basis="calibration", wrong=2, of=500, share=0.004, low=0.0, high=0.0106, confidence=0.9
     )
     assert stats_of({}, entries=0, size=0, limits=Limits(), standard=DEFAULT, before={}).wrong_hits is None
-    assert stats_of({}, entries=0, size=0, limits=Limits(), standard=EXACTLY, before={}).hit_rate == 0.0
+    assert stats_of({}, entries=0, size=0, limits=Limits(), standard=EXACTLY, before={}).looks.hit_rate == 0.0
 
 
 def test_an_index_tells_what_its_cache_did(index: Index) -> None:
     before = index.cache().stats()
-    assert (before.lookups, before.entries, before.wrong_hits) == (0, 0, None)
+    assert (before.looks.total, before.entries, before.wrong_hits) == (0, 0, None)
     cache = stored(index, {"tenant": "a"})
     for query in (QUERY, NEAR, "high water at the pier"):
         hit = cache.lookup(query, scope={"tenant": "a"})
         if hit is not None:
             cache.feedback(hit, ok=True)
     found = cache.stats()
-    assert (found.exact, found.semantic, found.misses) == (1, 1, 1)
+    assert (found.looks.exact, found.looks.semantic, found.looks.misses) == (1, 1, 1)
     assert found.saved == Cost(ms=4_000.0, tokens=200, usd=0.02)
     assert (found.entries, found.right, found.wrong) == (1, 2, 0)
     assert found.bytes > 1_000

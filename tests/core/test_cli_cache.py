@@ -105,8 +105,9 @@ def test_stats_for_people(kept: Cli) -> None:
 
 def test_stats_for_programs(kept: Cli) -> None:
     found = stats(kept)
-    assert (found["entries"], found["exact"], found["semantic"], found["misses"]) == (4, 1, 0, 1)
-    assert (found["lookups"], found["hit_rate"]) == (2, 0.5)
+    looks = found["answers"]
+    assert (found["entries"], looks["exact"], looks["semantic"], looks["misses"]) == (4, 1, 0, 1)
+    assert (looks["total"], looks["hit_rate"], found["searches"]["total"]) == (2, 0.5, 0)
     assert found["saved"] == {"ms": 2500.0, "tokens": 0, "usd": 0.01}
     assert found["standard"]["threshold"] == 0.95
     assert found["standard"]["semantic"] is True
@@ -150,7 +151,7 @@ def test_explaining_goes_through_every_scope_and_names_it(kept: Cli) -> None:
     assert all(len(line) <= 80 for line in out.splitlines())
     assert "\n\nServed from: cosine of the vectors 0.950 or more\n" in out
     assert out.endswith(" by default; learn your own with  ragweft cache calibrate\n")
-    assert stats(kept)["lookups"] == 2, "nothing is counted"
+    assert stats(kept)["answers"]["total"] == 2, "nothing is counted"
 
 
 def test_explaining_says_what_is_near_and_why_it_is_passed_over(kept: Cli) -> None:
@@ -325,7 +326,11 @@ def test_a_search_says_where_its_results_came_from(cli: Cli) -> None:
         assert f" · cache {where}\n" in cli("search", query, "-k", "2", "--explain").out
     trace = json.loads(cli("search", QUERY, "-k", "2", "--json").out)["trace"]
     assert (trace["cache"], trace["stages"][0]["name"]) == ("exact", "cache")
-    assert (stats(cli)["exact"], stats(cli)["semantic"], stats(cli)["misses"]) == (2, 1, 1)
+    looks = stats(cli)["searches"]
+    assert (looks["exact"], looks["semantic"], looks["misses"]) == (2, 1, 1)
+    shown = cli("cache", "stats").out
+    assert re.search(r"^searches +4$", shown, re.MULTILINE)
+    assert not re.search(r"^lookups", shown, re.MULTILINE)
     told = cli("cache", "explain", NEAR)
     assert told.out.startswith("results, k=2  (1 entry)\n  hit, semantic: likeness 0.9")
     assert "    served  2 hits\n" in told.out

@@ -83,5 +83,5 @@ def test_a_search_through_the_cache_waits_for_no_embedder_longer_than_without(
         index.add(Document(id="a", text="Keys are rotated every ninety days."))
         assert index.cache().lookup(QUERY) is None  # while the embedder is at it
         stuck.let.set()
-        assert index.cache().stats().failed == 1
+        assert index.cache().stats().looks.failed == 1
         assert [hit.chunk.document_id for hit in index.search(QUERY)] == ["a"]

@@ -29,7 +29,7 @@ from ragweft.caching.hits import CacheHit, Looked
 from ragweft.caching.looking import Looking, unit
 from ragweft.caching.notes import Notes
 from ragweft.caching.standard import EXACTLY, Standard, read_standard
-from ragweft.caching.stats import Held, stats_of
+from ragweft.caching.stats import SEARCH, Held, stats_of
 from ragweft.caching.values import Cost, Entry, normalised, scope_of
 from ragweft.errors import RagweftError
 from ragweft.types import digest_of
@@ -186,15 +186,16 @@ class SemanticCache:
             _log.warning("the cache could not be asked: %s", error)
             looked = Looked(hit=None, why=f"the cache could not be asked: {error}", failed=True)
         if counting:
-            self.count(looked)
+            self.count(looked, kind)
         return looked
 
-    def count(self, looked: Looked) -> None:
+    def count(self, looked: Looked, kind: Kind = "answer") -> None:
         """Note what came of a look."""
+        who = SEARCH if kind == "results" else ""
         if looked.hit is None:
-            self._notes.count("failed" if looked.failed else "miss")
+            self._notes.count(who + ("failed" if looked.failed else "miss"))
         else:
-            self._notes.count(f"hit {looked.hit.level}", looked.hit.saved, served=looked.hit.number)
+            self._notes.count(f"{who}hit {looked.hit.level}", looked.hit.saved, served=looked.hit.number)
 
     def key(self, query: str, *, scope: Mapping[str, Json] | None = None) -> bytes | None:
         """What tells the work on an answer apart from other work: words and scope; None without words.

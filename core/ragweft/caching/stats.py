@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from ragweft.caching.values import Kind, Scope
     from ragweft.types import Json
 
-__all__ = ["CacheStats", "Held", "WrongHits", "stats_of"]
+__all__ = ["SEARCH", "CacheStats", "Held", "Looks", "WrongHits", "stats_of"]
+
+SEARCH = "search "
+"""Begins the name under which is counted what came of looks for the results of searches."""
 
 CONFIDENCE = 0.95
 """Of the interval around the share of wrong hits: it holds the true share so often."""
@@ -38,6 +41,37 @@ class WrongHits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What came of looks for one kind of entries."""
+
+    exact: int
+    """Hits for the same words."""
+    semantic: int
+    """Hits for other words."""
+    misses: int
+    failed: int
+    """Looks that were a miss because the cache could not be asked."""
+
+    def __add__(self, other: Looks) -> Looks:
+        return Looks(
+            exact=self.exact + other.exact,
+            semantic=self.semantic + other.semantic,
+            misses=self.misses + other.misses,
+            failed=self.failed + other.failed,
+        )
+
+    @property
+    def total(self) -> int:
+        """Questions the cache was asked."""
+        return self.exact + self.semantic + self.misses + self.failed
+
+    @property
+    def hit_rate(self) -> float:
+        """Share that was served; 0 without any."""
+        return (self.exact + self.semantic) / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheStats:
     """The cache of an index at a glance, all processes and all days together."""
 
@@ -46,13 +80,11 @@ class CacheStats:
     limits: Limits
     standard: Standard
     """From which likeness on an entry is near enough, and where that comes from."""
-    exact: int
-    """Hits for the same words."""
-    semantic: int
-    """Hits for other words."""
-    misses: int
-    failed: int
-    """Lookups that were a miss because the cache could not be asked."""
+    answers: Looks
+    """What came of looks for a program's answers."""
+    searches: Looks
+    """What came of looks for what a search finds. One who asks for an answer, and searches where there is none,
+    looks for both."""
     saved: Cost
     """By all hits together."""
     renewed: int
@@ -73,14 +105,9 @@ class CacheStats:
     """Whatever else was counted."""
 
     @property
-    def lookups(self) -> int:
-        """Questions the cache was asked."""
-        return self.exact + self.semantic + self.misses + self.failed
-
-    @property
-    def hit_rate(self) -> float:
-        """Share of the lookups that were served; 0 without any."""
-        return (self.exact + self.semantic) / self.lookups if self.lookups else 0.0
+    def looks(self) -> Looks:
+        """Both kinds together."""
+        return self.answers + self.searches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +152,9 @@ def stats_of(
         bytes=size,
         limits=limits,
         standard=standard,
-        exact=left.pop("hit exact", 0),
-        semantic=left.pop("hit semantic", 0),
-        misses=left.pop("miss", 0),
-        failed=left.pop("failed", 0),
-        saved=sum((cost for what, (_, cost) in tally.items() if what.startswith("hit ")), Cost()),
+        answers=_looks(left, ""),
+        searches=_looks(left, SEARCH),
+        saved=sum((cost for _, cost in tally.values()), Cost()),
         renewed=left.pop("renewed", 0),
         evicted=left.pop("evicted", 0),
         dropped=dropped,
@@ -139,6 +164,15 @@ def stats_of(
         wrong_hits=_judged(right - before.get("right", 0), wrong - before.get("wrong", 0))
         or _calibrated(standard),
         other=left,
+    )
+
+
+def _looks(left: dict[str, int], who: str) -> Looks:
+    return Looks(
+        exact=left.pop(f"{who}hit exact", 0),
+        semantic=left.pop(f"{who}hit semantic", 0),
+        misses=left.pop(f"{who}miss", 0),
+        failed=left.pop(f"{who}failed", 0),
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ragweft.caching.standard import Standard
-    from ragweft.caching.stats import CacheStats, WrongHits
+    from ragweft.caching.stats import CacheStats, Looks, WrongHits
     from ragweft.caching.values import Cost
 
 __all__ = [
@@ -89,7 +89,11 @@ def cache_payload(found: CacheStats | None) -> dict[str, Any] | None:
         return None
     told = asdict(replace(found, standard=replace(found.standard, parlance=None)))
     standard = standard_payload(found.standard)
-    return {**told, "standard": standard, "lookups": found.lookups, "hit_rate": found.hit_rate}
+    looks = {
+        name: {**told[name], "total": some.total, "hit_rate": some.hit_rate}
+        for name, some in (("answers", found.answers), ("searches", found.searches))
+    }
+    return {**told, **looks, "standard": standard}
 
 
 def standard_payload(standard: Standard) -> dict[str, Any]:
@@ -107,9 +111,9 @@ def cache_line(found: CacheStats) -> str:
 
     held = "1 entry" if found.entries == 1 else f"{found.entries:,} entries"
     told = [held, human_bytes(found.bytes)]
-    if found.lookups:
-        lookups = "1 lookup" if found.lookups == 1 else f"{found.lookups:,} lookups"
-        told.append(f"{percent(found.hit_rate)} of {lookups} served")
+    if total := found.looks.total:
+        lookups = "1 lookup" if total == 1 else f"{total:,} lookups"
+        told.append(f"{percent(found.looks.hit_rate)} of {lookups} served")
     return ", ".join(told)
 
 
@@ -163,19 +167,24 @@ def _row(name: str, value: str) -> str:
 
 
 def _looked(found: CacheStats) -> Iterator[str]:
-    yield _row("lookups", f"{found.lookups:,}")
-    if not found.lookups:
-        return
+    if found.answers.total or not found.searches.total:
+        yield from _looks("lookups", found.answers)
+    if found.searches.total:
+        yield from _looks("searches", found.searches)
+
+
+def _looks(head: str, looks: Looks) -> Iterator[str]:
+    yield _row(head, f"{looks.total:,}")
     counts = {
-        "exact": (found.exact, "the same words"),
-        "semantic": (found.semantic, "other words"),
-        "missed": (found.misses, ""),
-        "failed": (found.failed, "the cache could not be asked"),
+        "exact": (looks.exact, "the same words"),
+        "semantic": (looks.semantic, "other words"),
+        "missed": (looks.misses, ""),
+        "failed": (looks.failed, "the cache could not be asked"),
     }
     width = max(len(f"{count:,}") for count, _ in counts.values())
-    for name, (count, what) in counts.items():
+    for name, (count, what) in counts.items() if looks.total else ():
         if count or name != "failed":
-            share = f"{percent(count / found.lookups):>6}"
+            share = f"{percent(count / looks.total):>6}"
             yield _row(f"  {name}", f"{count:>{width},}  {share}  {what}".rstrip())
 
 
