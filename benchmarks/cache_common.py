@@ -93,15 +93,15 @@ class Comparing:
         self._parlance = Parlance()
         self._parlance.add(self._spoken)
         self._readings: dict[str, Reading] = {}
-        self._doubted: dict[tuple[str, str, frozenset[str]], bool] = {}
+        self._doubted: dict[tuple[str, str, frozenset[str], bool], bool] = {}
 
-    def doubted(self, asked: str, other: str, parlance: Parlance | None = None) -> bool:
-        """Whether the gate finds that they ask different things."""
+    def doubted(self, asked: str, other: str, parlance: Parlance | None = None, *, words: bool = False) -> bool:
+        """Whether the gate finds that they ask different things; *words*: as while nothing is calibrated."""
         usual = (parlance or self._parlance).usual
-        known = self._doubted.get((asked, other, usual))
+        known = self._doubted.get((asked, other, usual, words))
         if known is None:
-            known = bool(doubts(self._reading(asked), self._reading(other), usual=usual))
-            self._doubted[asked, other, usual] = known
+            known = bool(doubts(self._reading(asked), self._reading(other), usual=usual, words=words))
+            self._doubted[asked, other, usual, words] = known
         return known
 
     def nearest(self, asked: Sequence[str]) -> tuple[NDArray[np.int64], Vectors]:
@@ -137,6 +137,7 @@ class Comparing:
         measure: Measure,
         gate: bool,
         parlance: Parlance | None = None,
+        words: bool = False,
     ) -> Found:
         """What each of *asked* would be served, of those `nearest`."""
         scores = np.full(len(asked), _NOT_SERVED)
@@ -144,7 +145,8 @@ class Comparing:
         for number, (text, places, cosines) in enumerate(zip(asked, *near, strict=True)):
             alike = self.alike(text, places.tolist(), cosines, measure=measure, parlance=parlance)
             for place in np.argsort(-alike, kind="stable").tolist():
-                if not gate or not self.doubted(text, self.cached[int(places[place])], parlance):
+                other = self.cached[int(places[place])]
+                if not gate or not self.doubted(text, other, parlance, words=words):
                     scores[number], chosen[number] = alike[place], places[place]
                     break
         return Found(scores=scores, places=chosen)

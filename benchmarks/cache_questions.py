@@ -52,7 +52,8 @@ def banking(data: Path, embedders: Mapping[str, Embedder]) -> Section:
                 numbers[label] = {f"at {p:.0%}": {"share": s, "from": t} for p, (s, t) in reached.items()}
                 numbers[label]["first is right"] = float(right.mean())
                 if (name, measure, gate) == ("static", DEFAULT.measure, True):
-                    numbers["shipped default"] = served = _served(asked, found, DEFAULT.threshold)
+                    shipped = comparing.found(asked.sent, near, measure=measure, gate=True, words=True)
+                    numbers["shipped default"] = served = _served(asked, shipped, DEFAULT.threshold)
                 rows.append(
                     [
                         label,
@@ -172,7 +173,7 @@ def peers(data: Path, embedder: Embedder) -> Section:
     comparing = Comparing(embedder, asked.cached)
     near = comparing.nearest(asked.sent)
     first = comparing.found(asked.sent, near, measure="cosine", gate=False)
-    shipped = comparing.found(asked.sent, near, measure=DEFAULT.measure, gate=True)
+    shipped = comparing.found(asked.sent, near, measure=DEFAULT.measure, gate=True, words=True)
     standard = calibrate(
         labelled(asked, embedder),
         embed=embedder.embed_query,
@@ -281,7 +282,10 @@ class _Pairs:
         if gate:
             for number in np.flatnonzero(through).tolist():
                 pair = self._pairs[number]
-                through[number] = not self._comparing.doubted(pair.asked, pair.other, standard.parlance)
+                words = standard.origin == DEFAULT.origin
+                through[number] = not self._comparing.doubted(
+                    pair.asked, pair.other, standard.parlance, words=words
+                )
         return np.asarray(through, dtype=bool)
 
 

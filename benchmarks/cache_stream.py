@@ -223,7 +223,7 @@ class _PlainCache:
             if near[place] < self._plain.threshold:
                 break
             other, answer, _ = self._entries[place]
-            doubted = self._plain.gate and doubts(self._reading(text), self._reading(other))
+            doubted = self._plain.gate and doubts(self._reading(text), self._reading(other), words=True)
             if not doubted and self._lasts(place, now, stale):
                 return "semantic", answer
         return None

@@ -173,7 +173,44 @@ def test_the_same_question_in_other_words_passes(asked: str, cached: str) -> Non
 
 
 def test_every_kind_is_covered() -> None:
-    assert {kind for kind, _, _ in DIFFERENT} == set(KINDS)
+    assert {kind for kind, _, _ in DIFFERENT} == set(KINDS) - {"words"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "cached", "what"),
+    [
+        ("How do I cancel my gold plan?", "How do I cancel my silver plan?", "gold against silver"),
+        ("how do i export to csv", "how do i export to json", "csv against json"),
+        ("What does TNF-alpha do?", "What does TNF-beta do?", "alpha against beta"),
+        (
+            "Wie kündige ich den Sparplan?",
+            "Wie kündige ich den Kreditvertrag?",
+            "sparplan against kreditvertrag",
+        ),
+    ],
+)
+def test_a_word_in_the_place_of_another_is_a_doubt_where_it_is_asked_for(
+    asked: str, cached: str, what: str
+) -> None:
+    assert doubts(asked, cached) == ()
+    assert doubts(asked, cached, words=True) == (Doubt(kind="words", what=what),)
+    back = " against ".join(reversed(what.split(" against ")))
+    assert doubts(cached, asked, words=True) == (Doubt(kind="words", what=back),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "cached"),
+    [
+        ("How do I reset my password?", "How can I reset the password"),
+        ("Where are the web sites listed?", "Where is the website listed?"),
+        ("When will I recieve the parcel?", "When will I receive the parcel?"),
+        ("Who approves the budget?", "Who has approved the budget, please?"),
+        ("Who approves the budget?", "Who approves the travel budget?"),
+    ],
+)
+def test_words_that_are_the_same_or_were_added_are_no_such_doubt(asked: str, cached: str) -> None:
+    assert doubts(asked, cached, words=True) == ()
+    assert doubts(cached, asked, words=True) == ()
 
 
 def test_a_reading_stands_for_its_text() -> None:

@@ -263,6 +263,18 @@ def test_scopes_beyond_those_in_memory_are_read_again(opened: Opened, cache: Sem
         assert (hit.level, hit.answer) == ("semantic", scope["user"])
 
 
+def test_while_nothing_is_calibrated_a_word_in_the_place_of_another_is_a_doubt(opened: Opened) -> None:
+    cache = cache_of(opened, threshold=None)
+    cache.store("What does TNF-alpha do?", "this", evidence=evidence(opened))
+    assert cache.lookup("What does TNF-beta do?") is None
+    (passed,) = cache.explain("What does TNF-beta do?").passed
+    assert (passed.likeness > 0.95, passed.why) == (True, "words: beta against alpha")
+    assert cache.lookup("What does the TNF-alpha do?") is not None
+    cache.keep_standard(Standard(threshold=0.95, origin="pairs"))
+    assert cache.lookup("What does TNF-beta do?") is not None
+    cache.close()
+
+
 def test_feedback_is_about_a_hit(cache: SemanticCache) -> None:
     for nothing in (None, "a question"):
         with pytest.raises(RagweftError, match="is no hit"):

@@ -29,6 +29,7 @@ KINDS = (
     "quotes",
     "opposites",
     "direction",
+    "words",
 )
 """What may speak against a hit, in the order it is looked for."""
 
@@ -37,6 +38,10 @@ _LOOKED_FOR = 50
 """Names and identifiers that are looked for in other spellings; more of them are another text."""
 _LOOKED_INTO = 5_000
 """Words of a text in which other spellings are looked for."""
+
+
+_LONG = 6
+"""Letters of a word that hardly stand in other words by chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +53,18 @@ class Doubt:
 
 
 def doubts(
-    asked: str | Reading, cached: str | Reading, *, usual: Container[str] = frozenset()
+    asked: str | Reading,
+    cached: str | Reading,
+    *,
+    usual: Container[str] = frozenset(),
+    words: bool = False,
 ) -> tuple[Doubt, ...]:
     """All that speaks against serving what was stored for *cached* to who asks *asked*; empty for nothing.
 
     *usual* are names (`Reading.names`) that stand in so many of a scope's questions that they tell none from
-    another, such as the product all ask about: some write it, some do not.
+    another, such as the product all ask about: some write it, some do not. *words*: a word of content in the place
+    of another is a doubt, too; for where nobody has told how alike such questions may be, and vectors say of "the
+    gold plan" and "the silver plan" that they are as good as one.
 
     Give a `Reading` for what is compared more than once. Which side is which makes no difference to the kinds.
     """
@@ -61,7 +72,10 @@ def doubts(
     other = cached if isinstance(cached, Reading) else Reading.of(cached)
     if one.text == other.text:
         return ()
-    return tuple(_doubts(one, other, usual))
+    found = list(_doubts(one, other, usual))
+    if words and (replaced := _replaced(one, other)):
+        found.append(Doubt(kind="words", what=replaced))
+    return tuple(found)
 
 
 def _doubts(a: Reading, b: Reading, usual: Container[str]) -> Iterator[Doubt]:
@@ -293,6 +307,25 @@ def _opposites(a: Reading, b: Reading) -> str:
         if (pair, not side) in b.opposites and (pair, not side) not in a.opposites:
             return pair
     return ""
+
+
+def _replaced(a: Reading, b: Reading) -> str:
+    mine, others = _lacking(a, b), _lacking(b, a)
+    if len(mine) + len(others) > _LOOKED_FOR:
+        return _against(mine, others)
+    one = frozenset(word for word in mine if not any(_misspelled(word, each) for each in others))
+    other = frozenset(word for word in others if not any(_misspelled(word, each) for each in mine))
+    return _against(one, other) if one and other else ""
+
+
+def _lacking(text: Reading, other: Reading) -> frozenset[str]:
+    """Words of content of *text* that *other* does not have, not even in pieces: "web site" has "website"."""
+    words = (word for word in text.sequence.counts if word not in other.sequence.counts)
+    return frozenset(
+        word
+        for word in words
+        if word not in other.words and not (len(word) >= _LONG and word in other.spelling)
+    )
 
 
 def _direction(a: Reading, b: Reading) -> str:

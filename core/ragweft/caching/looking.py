@@ -16,6 +16,7 @@ import numpy as np
 from ragweft.caching.freshness import LOOKED_INTO
 from ragweft.caching.gate import Reading, doubts
 from ragweft.caching.hits import CacheHit, Level, Looked, Passed
+from ragweft.caching.standard import DEFAULT
 from ragweft.caching.table import Table
 from ragweft.caching.values import normalised
 from ragweft.errors import IndexDamaged, IndexLocked, ProviderError, RagweftError
@@ -198,7 +199,8 @@ class Looking:
             found.append(f"below {bar.threshold:.3g}" if bar.semantic else "not the same words")
             if not explaining:
                 return found[0]
-        against = doubts(self._reading(query), self._reading(other), usual=near.parlance.usual)
+        one, two = self._reading(query), self._reading(other)
+        against = doubts(one, two, usual=near.parlance.usual, words=bar.origin == DEFAULT.origin)
         found.extend(f"{doubt.kind}: {doubt.what}" for doubt in against)
         if not found and likeness < bar.threshold and check:
             if explaining:
