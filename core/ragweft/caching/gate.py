@@ -62,9 +62,9 @@ def doubts(
     """All that speaks against serving what was stored for *cached* to who asks *asked*; empty for nothing.
 
     *usual* are names (`Reading.names`) that stand in so many of a scope's questions that they tell none from
-    another, such as the product all ask about: some write it, some do not. *words*: a word of content in the place
-    of another is a doubt, too; for where nobody has told how alike such questions may be, and vectors say of "the
-    gold plan" and "the silver plan" that they are as good as one.
+    another, such as the product all ask about: some write it, some do not. *words*: a word of content in the
+    place of another is a doubt, too; for where nobody has told how alike such questions may be, and vectors say
+    of "the gold plan" and "the silver plan" that they are as good as one.
 
     Give a `Reading` for what is compared more than once. Which side is which makes no difference to the kinds.
     """
